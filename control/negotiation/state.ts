@@ -1,0 +1,86 @@
+/**
+ * The control state of one session: plain data that survives as JSON in the engine (`control_state`).
+ *
+ * Nothing here changes in place: `negotiation` makes the next state out of the last one, and the engine
+ * stores it together with the table that follows from it.
+ */
+import type { Format, HeaderExtension, MediaKind, PeerTransport } from './media.ts';
+
+/** Raised when the shape changes; a control process refuses to take over another version's sessions. */
+export const SESSION_STATE_VERSION = 1;
+
+export interface SessionState {
+  readonly version: typeof SESSION_STATE_VERSION;
+  /** 32 hex digits. */
+  readonly sessionId: string;
+  /** 32 hex digits. */
+  readonly appId: string;
+  /** The client's diagnostic label. */
+  readonly correlationId?: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** Our own ICE credentials (RFC 8445 section 5.3): one pair for the session's life. */
+  readonly ice: { readonly ufrag: string; readonly password: string };
+  /** The session ID and version of our o= line (RFC 8866 section 5.2); the version grows with each description. */
+  readonly origin: { readonly id: string; readonly version: number };
+  /** What the peer's last description said of its transport; absent before the first one. */
+  readonly peer?: PeerTransport;
+  /** In the order of the m-lines, which never changes (RFC 8829 section 5.2.2). */
+  readonly transceivers: readonly Transceiver[];
+  /** Payload types in use, session-wide: within BUNDLE one number means one format (RFC 9143 section 10.1.2). */
+  readonly formats: readonly Format[];
+  /** Header extensions in use, session-wide for the same reason. */
+  readonly headerExtensions: readonly HeaderExtension[];
+  /** Our offer that the peer has not answered yet: the transceivers as they become with the answer. */
+  readonly offer?: { readonly transceivers: readonly Transceiver[] };
+  readonly nextPublicationId: number;
+  readonly nextSubscriptionId: number;
+}
+
+/** One m-line. It carries at most one publication (peer to us) and one subscription (us to peer). */
+export interface Transceiver {
+  readonly mid: string;
+  readonly kind: MediaKind;
+  /** False: rejected or stopped, its m-line has port 0 and may be used again (RFC 8829 section 5.2.2). */
+  readonly active: boolean;
+  /** Formats agreed on this m-line, the preferred one first: numbers into `SessionState.formats`. */
+  readonly payloadTypes: readonly number[];
+  /** IDs of the header extensions agreed on this m-line. */
+  readonly headerExtensionIds: readonly number[];
+  /** The direction as we see it: `recv` when the peer publishes. */
+  readonly direction: 'inactive' | 'recv' | 'send' | 'sendrecv';
+  /** What the peer announced of the stream that it sends on this m-line, also before a track has a name. */
+  readonly incoming?: IncomingStream;
+  readonly publication?: PublicationState;
+  readonly subscription?: SubscriptionState;
+}
+
+export interface IncomingStream {
+  readonly ssrcs: readonly number[];
+  readonly rtxSsrcs: readonly { readonly rtxSsrc: number; readonly ssrc: number }[];
+}
+
+export interface PublicationState {
+  /** Unique in the session for its life. */
+  readonly id: number;
+  readonly trackName: string;
+  /** False once closed or collected: stays listed as inactive until the m-line is used again. */
+  readonly open: boolean;
+}
+
+export interface SubscriptionState {
+  readonly id: number;
+  readonly open: boolean;
+  /** The publisher's session. */
+  readonly sessionId: string;
+  readonly trackName: string;
+  readonly publicationId: number;
+  readonly ssrc: number;
+  readonly rtxSsrc?: number;
+  /** How each of the publisher's payload types is called in this session. */
+  readonly formats: readonly {
+    readonly publicationPayloadType: number;
+    readonly payloadType: number;
+    readonly rtxPayloadType?: number;
+  }[];
+}
