@@ -1,0 +1,8 @@
+//! From a publication to its subscriptions: order, losses, the shared cache, key frames, rewriting.
+
+pub mod cache;
+pub mod key_frame;
+pub mod loss;
+pub mod publication;
+pub mod reception;
+pub mod subscription;

@@ -1,0 +1,14 @@
+//! The forwarding half of Switchyard: it moves packets by the table that control wrote.
+//!
+//! Everything but `worker` and `link` is sans-IO: time, datagrams and randomness come in as arguments.
+
+pub mod codec;
+pub mod core;
+pub mod dtls;
+pub mod forward;
+pub mod ice;
+pub mod link;
+pub mod srtp;
+pub mod transport;
+pub mod wire;
+pub mod worker;

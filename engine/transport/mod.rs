@@ -1,0 +1,250 @@
+//! One session's way to its peer: ICE finds the path, DTLS makes the keys, SRTP uses them.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, Role};
+use crate::ice::{Credentials, Ice, IceEvent};
+use crate::srtp;
+
+/// Everything that the descriptions say of the transport.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TransportSettings {
+    /// Our ICE credentials.
+    pub local: Credentials,
+    /// The peer's.
+    pub remote: Credentials,
+    /// Of the peer's certificate.
+    pub fingerprint: Fingerprint,
+    /// Our DTLS role.
+    pub role: Role,
+}
+
+/// How far a transport has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransportState {
+    /// No path or no keys yet.
+    Connecting,
+    /// Media flows.
+    Connected,
+    /// The path was lost and may come back.
+    Disconnected,
+    /// Nothing flows any more, ever.
+    Closed,
+}
+
+/// Where datagrams to the peer go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Path {
+    /// Index of our socket.
+    pub socket: u16,
+    /// The peer's address.
+    pub remote: SocketAddr,
+}
+
+/// The two directions of SRTP.
+pub struct Keys {
+    /// Protects what we send.
+    pub sender: srtp::Sender,
+    /// Opens what the peer sends.
+    pub receiver: srtp::Receiver,
+}
+
+/// ICE, DTLS and SRTP of one session.
+pub struct Transport {
+    settings: TransportSettings,
+    ice: Ice,
+    dtls: Dtls,
+    /// Present once the handshake is done.
+    pub keys: Option<Keys>,
+    /// Present once the peer nominated one.
+    pub path: Option<Path>,
+    state: TransportState,
+    since: Instant,
+}
+
+/// What the engine must do after the transport was driven.
+pub enum TransportEvent {
+    /// Send a datagram.
+    Send(Path, Vec<u8>),
+    /// Packets from this address belong to this session from now on.
+    AddressValidated(SocketAddr),
+    /// The state is another one.
+    StateChanged,
+}
+
+impl Transport {
+    /// A transport that waits for the peer's first check.
+    pub fn new(
+        settings: TransportSettings,
+        certificate: &Certificate,
+        sockets: &[SocketAddr],
+        now: Instant,
+    ) -> Transport {
+        let mut ice = Ice::new(&settings.local, &settings.remote, sockets);
+        ice.handle_timeout(now);
+        let dtls = Dtls::new(certificate, settings.role, settings.fingerprint.clone(), now);
+        Transport {
+            settings,
+            ice,
+            dtls,
+            keys: None,
+            path: None,
+            state: TransportState::Connecting,
+            since: now,
+        }
+    }
+
+    /// The settings as last applied.
+    pub fn settings(&self) -> &TransportSettings {
+        &self.settings
+    }
+
+    /// Whether `settings` can be applied: a running DTLS connection keeps its peer and its role.
+    pub fn accepts(&self, settings: &TransportSettings) -> bool {
+        self.settings.role == settings.role && self.settings.fingerprint == settings.fingerprint
+    }
+
+    /// Takes new ICE credentials.
+    pub fn restart_ice(&mut self, settings: TransportSettings, now: Instant) {
+        if self.settings.local != settings.local || !self.ice.has_remote(&settings.remote) {
+            self.ice.restart(&settings.local, &settings.remote);
+            self.ice.handle_timeout(now);
+        }
+        self.settings = settings;
+    }
+
+    /// How far it has come, and since when.
+    pub fn state(&self) -> (TransportState, Instant) {
+        (self.state, self.since)
+    }
+
+    /// Where and with what to send media; none while not connected.
+    #[inline]
+    pub fn outgoing(&mut self) -> Option<(Path, &mut srtp::Sender)> {
+        Some((self.path?, &mut self.keys.as_mut()?.sender))
+    }
+
+    /// Takes a STUN message; false when it was not the peer's.
+    pub fn handle_stun(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &[u8],
+    ) -> bool {
+        self.ice.handle_stun(now, local, remote, datagram)
+    }
+
+    /// Takes DTLS records from a validated address.
+    pub fn handle_dtls(&mut self, certificate: &Certificate, now: Instant, datagram: &[u8]) {
+        self.dtls.handle_datagram(certificate, now, datagram);
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.ice.next_timeout().is_some_and(|at| at <= now) {
+            self.ice.handle_timeout(now);
+        }
+        if self.dtls.next_timeout().is_some_and(|at| at <= now) {
+            self.dtls.handle_timeout(now);
+        }
+    }
+
+    /// When `handle_timeout` is due.
+    pub fn next_timeout(&mut self) -> Option<Instant> {
+        if self.state == TransportState::Closed {
+            return None;
+        }
+        let dtls = self.path.and(self.dtls.next_timeout());
+        match (self.ice.next_timeout(), dtls) {
+            (Some(ice), Some(dtls)) => Some(ice.min(dtls)),
+            (ice, dtls) => ice.or(dtls),
+        }
+    }
+
+    /// Says goodbye to the peer.
+    pub fn close(&mut self) {
+        self.dtls.close();
+    }
+
+    /// Gives each thing to do to `each`, until there is no more.
+    pub fn poll(
+        &mut self,
+        now: Instant,
+        sockets: &[SocketAddr],
+        mut each: impl FnMut(TransportEvent),
+    ) {
+        let socket_of = |local: SocketAddr| {
+            let index = sockets.iter().position(|&socket| socket == local)?;
+            u16::try_from(index).ok()
+        };
+        let before = self.state;
+        while let Some(transmit) = self.ice.poll_transmit() {
+            if let Some(socket) = socket_of(transmit.local) {
+                let path = Path {
+                    socket,
+                    remote: transmit.remote,
+                };
+                each(TransportEvent::Send(path, transmit.datagram));
+            }
+        }
+        while let Some(event) = self.ice.poll_event() {
+            match event {
+                IceEvent::AddressValidated(address) => {
+                    each(TransportEvent::AddressValidated(address));
+                }
+                IceEvent::PathNominated { local, remote } => {
+                    self.path = socket_of(local).map(|socket| Path { socket, remote });
+                    self.settle(now);
+                }
+                IceEvent::PathLost => {
+                    self.path = None;
+                    if self.state == TransportState::Connected {
+                        self.enter(TransportState::Disconnected, now);
+                    }
+                }
+            }
+        }
+        // Records wait until there is a path: the first flight of an active role would be lost.
+        if let Some(path) = self.path {
+            let event = self
+                .dtls
+                .poll(|record| each(TransportEvent::Send(path, record.to_vec())));
+            match event {
+                Some(DtlsEvent::Keys {
+                    profile,
+                    sender,
+                    receiver,
+                }) => {
+                    self.keys = Some(Keys {
+                        sender: srtp::Sender::new(profile, &sender),
+                        receiver: srtp::Receiver::new(profile, &receiver),
+                    });
+                    self.settle(now);
+                }
+                Some(DtlsEvent::Closed) => {
+                    self.keys = None;
+                    self.enter(TransportState::Closed, now);
+                }
+                None => {}
+            }
+        }
+        if before != self.state {
+            each(TransportEvent::StateChanged);
+        }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        if self.path.is_some() && self.keys.is_some() {
+            self.enter(TransportState::Connected, now);
+        }
+    }
+
+    fn enter(&mut self, state: TransportState, now: Instant) {
+        if self.state != state && self.state != TransportState::Closed {
+            self.state = state;
+            self.since = now;
+        }
+    }
+}
