@@ -114,6 +114,8 @@ pub struct Publication {
     pub activity: Activity,
     /// When the last packet came.
     pub last_packet: Instant,
+    /// When the engine looks at losses and key frames next.
+    pub timer: Option<Instant>,
     generation: u32,
 }
 
@@ -137,6 +139,7 @@ impl Publication {
             fir_sequence: 0,
             activity: Activity::Waiting,
             last_packet: now,
+            timer: None,
             generation: 0,
         }
     }

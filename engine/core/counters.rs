@@ -1,0 +1,88 @@
+//! What the engine counts, and why a packet goes no further. Each reason is counted in one place, once.
+
+macro_rules! discards {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal),* $(,)?) => {
+        /// Why a packet goes no further.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Discard {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Discard {
+            const NAMES: &'static [&'static str] = &[$($name),*];
+        }
+    };
+}
+
+discards! {
+    /// None of the protocols of RFC 7983.
+    UnknownProtocol => "discarded_unknown_protocol",
+    /// No session has this user name.
+    UnknownUfrag => "discarded_unknown_ufrag",
+    /// A STUN message without our password.
+    StunNotAuthentic => "discarded_stun_not_authentic",
+    /// From an address that no peer proved to be its own.
+    UnknownAddress => "discarded_unknown_address",
+    /// Before the handshake is done.
+    NoKeys => "discarded_no_keys",
+    /// Not what its format says.
+    Malformed => "discarded_malformed",
+    /// Seen before, or too old to tell.
+    Replayed => "discarded_replayed",
+    /// Wrong authentication tag.
+    NotAuthentic => "discarded_not_authentic",
+    /// More SSRCs than a peer may have.
+    TooManyStreams => "discarded_too_many_streams",
+    /// No publication fits.
+    UnknownStream => "discarded_unknown_stream",
+    /// Not among the agreed formats.
+    UnknownPayloadType => "discarded_unknown_payload_type",
+    /// A packet that came before, by retransmission.
+    Duplicate => "discarded_duplicate",
+    /// A retransmission stream's packet without a packet in it.
+    PaddingOnly => "discarded_padding_only",
+    /// The subscriber has no such format.
+    FormatNotSubscribed => "discarded_format_not_subscribed",
+    /// The subscriber waits for a key frame.
+    BeforeKeyFrame => "discarded_before_key_frame",
+    /// Older than the first packet that the subscriber got.
+    BeforeFirst => "discarded_before_first",
+    /// The subscriber is not connected.
+    SubscriberNotConnected => "discarded_subscriber_not_connected",
+    /// It does not fit, or the cipher refused.
+    NotProtected => "discarded_not_protected",
+}
+
+/// Counts since the engine's start.
+#[derive(Default)]
+pub struct Counters {
+    /// RTP packets that came, authentic.
+    pub packets_received: u64,
+    /// RTP packets that went to subscribers, retransmissions not counted.
+    pub packets_forwarded: u64,
+    /// Packets sent again.
+    pub packets_retransmitted: u64,
+    /// Key frames asked for.
+    pub key_frames_requested: u64,
+    discards: [u64; Discard::NAMES.len()],
+}
+
+impl Counters {
+    /// Counts a packet that goes no further.
+    #[inline]
+    pub fn discard(&mut self, reason: Discard) {
+        self.discards[reason as usize] += 1;
+    }
+
+    /// All counts with their names.
+    pub fn list(&self) -> Vec<(&'static str, u64)> {
+        let mut list = vec![
+            ("packets_received", self.packets_received),
+            ("packets_forwarded", self.packets_forwarded),
+            ("packets_retransmitted", self.packets_retransmitted),
+            ("key_frames_requested", self.key_frames_requested),
+        ];
+        list.extend(Discard::NAMES.iter().copied().zip(self.discards));
+        list
+    }
+}

@@ -1,0 +1,137 @@
+//! The way of an RTCP packet: address, decrypt, then each report or request to the stream that it is about.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::counters::Discard;
+use super::outbox::Outbox;
+use super::packet_path::rejected;
+use super::timers::Timer;
+use super::{Engine, SessionKey};
+use crate::forward::publication::SenderClock;
+use crate::wire::rtcp::{self, Packet};
+
+/// Lost packets that one NACK may name; more is a flood, not a loss.
+const MAX_NACKED: usize = 512;
+
+impl Engine {
+    pub(super) fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        socket: u16,
+        source: SocketAddr,
+        datagram: &mut [u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), Discard> {
+        let key = self.session_at(socket, source)?;
+        let receiver = self.sessions[key]
+            .transport
+            .as_mut()
+            .and_then(|transport| transport.keys.as_mut())
+            .map(|keys| &mut keys.receiver)
+            .ok_or(Discard::NoKeys)?;
+        let length = receiver.unprotect_rtcp(datagram).map_err(rejected)?;
+        for packet in rtcp::parse(&datagram[..length]) {
+            self.handle_feedback(key, packet.map_err(|_| Discard::Malformed)?, now, outbox);
+        }
+        Ok(())
+    }
+
+    fn handle_feedback(
+        &mut self,
+        key: SessionKey,
+        packet: Packet<'_>,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        match packet {
+            Packet::SenderReport {
+                ssrc,
+                ntp,
+                rtp_timestamp,
+                reports,
+                ..
+            } => {
+                self.handle_report_blocks(key, reports);
+                self.handle_sender_report(key, ssrc, SenderClock { ntp, rtp_timestamp }, now, outbox);
+            }
+            Packet::ReceiverReport { reports, .. } => self.handle_report_blocks(key, reports),
+            Packet::Nack {
+                media_ssrc,
+                entries,
+            } => {
+                if let Some(&subscription) = self.sessions[key].outgoing.get(&media_ssrc) {
+                    for lost in entries.take(MAX_NACKED) {
+                        self.retransmit(subscription, lost, now, outbox);
+                    }
+                }
+            }
+            Packet::Pli { media_ssrc } => self.want_key_frame(key, media_ssrc, now, outbox),
+            Packet::Fir { entries } => {
+                for (ssrc, _) in entries {
+                    self.want_key_frame(key, ssrc, now, outbox);
+                }
+            }
+            // What a subscriber's link can carry is measured, but not acted upon yet.
+            Packet::TransportFeedback
+            | Packet::Remb { .. }
+            | Packet::Bye
+            | Packet::Other { .. } => {}
+        }
+    }
+
+    /// A peer that reports on a stream has bound its SSRC to a mid.
+    fn handle_report_blocks(&mut self, key: SessionKey, reports: rtcp::ReportBlocks<'_>) {
+        for report in reports {
+            if let Some(&subscription) = self.sessions[key].outgoing.get(&report.ssrc) {
+                self.subscriptions[subscription].mid_known = true;
+            }
+        }
+    }
+
+    fn handle_sender_report(
+        &mut self,
+        key: SessionKey,
+        ssrc: u32,
+        clock: SenderClock,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        let Some(stream) = self.sessions[key].incoming.get(&ssrc) else {
+            return;
+        };
+        let publication = &mut self.publications[stream.publication];
+        if publication.ssrc != Some(ssrc) {
+            return;
+        }
+        publication.clock = Some(clock);
+        if let Some(reception) = &mut publication.reception {
+            reception.sender_report(clock.ntp, now);
+        }
+        self.forward_sender_report(stream.publication, clock, outbox);
+    }
+
+    fn want_key_frame(
+        &mut self,
+        key: SessionKey,
+        ssrc: u32,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        let Some(&subscription) = self.sessions[key].outgoing.get(&ssrc) else {
+            return;
+        };
+        let Some(publication) = self.subscriptions[subscription].publication else {
+            return;
+        };
+        self.publications[publication].key_frames.want(now);
+        self.publication_due(publication, now, outbox);
+        let publication_state = &mut self.publications[publication];
+        let due = publication_state.key_frames.next_due();
+        self.timers.arm(
+            &mut publication_state.timer,
+            due,
+            Timer::Publication(publication),
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! The engine itself: owns everything, calls the stages in order, decides nothing.
+//!
+//! Sans-IO: datagrams, requests and time come in; datagrams leave through the outbox, events through `poll_event`.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use slotmap::{SlotMap, new_key_type};
+
+use crate::dtls::Certificate;
+use crate::forward::publication::Publication;
+use crate::forward::subscription::Subscription;
+use crate::link::proto;
+use crate::transport::TransportEvent;
+use crate::wire::demux::{DatagramKind, classify};
+
+mod apply;
+mod counters;
+mod feedback_path;
+pub mod outbox;
+mod packet_path;
+mod reports;
+mod requests;
+mod session;
+mod table;
+mod timers;
+
+pub use counters::Discard;
+use counters::Counters;
+use outbox::Outbox;
+use session::Session;
+use timers::{Timer, Timers};
+
+new_key_type! {
+    /// A session in the engine.
+    pub struct SessionKey;
+    /// A publication in the engine.
+    pub struct PublicationKey;
+    /// A subscription in the engine.
+    pub struct SubscriptionKey;
+}
+
+/// What the engine must know of the machine.
+pub struct EngineConfig {
+    /// The addresses of the bound sockets; the index is the socket's.
+    pub sockets: Vec<SocketAddr>,
+    /// Where peers reach them.
+    pub candidates: Vec<SocketAddr>,
+    /// Our certificate.
+    pub certificate: Certificate,
+}
+
+/// All sessions, and what connects them.
+pub struct Engine {
+    config: EngineConfig,
+    started: Instant,
+    sessions: SlotMap<SessionKey, Session>,
+    publications: SlotMap<PublicationKey, Publication>,
+    subscriptions: SlotMap<SubscriptionKey, Subscription>,
+    by_id: HashMap<String, SessionKey>,
+    by_ufrag: HashMap<String, SessionKey>,
+    by_address: HashMap<(u16, SocketAddr), SessionKey>,
+    timers: Timers,
+    counters: Counters,
+    events: VecDeque<proto::Event>,
+    /// Compound RTCP packets are built here.
+    rtcp: Vec<u8>,
+    leaving: bool,
+}
+
+impl Engine {
+    /// An engine without sessions.
+    pub fn new(config: EngineConfig, now: Instant) -> Engine {
+        Engine {
+            config,
+            started: now,
+            sessions: SlotMap::with_key(),
+            publications: SlotMap::with_key(),
+            subscriptions: SlotMap::with_key(),
+            by_id: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_address: HashMap::new(),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            events: VecDeque::new(),
+            rtcp: Vec::with_capacity(outbox::SLOT_LEN),
+            leaving: false,
+        }
+    }
+
+    /// Takes a datagram that came to a socket; its bytes are used as working memory.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        socket: u16,
+        source: SocketAddr,
+        datagram: &mut [u8],
+        outbox: &mut Outbox,
+    ) {
+        let handled = match classify(datagram) {
+            DatagramKind::Rtp => self.handle_rtp(now, socket, source, datagram, outbox),
+            DatagramKind::Rtcp => self.handle_rtcp(now, socket, source, datagram, outbox),
+            DatagramKind::Stun => self.handle_stun(now, socket, source, datagram, outbox),
+            DatagramKind::Dtls => self.handle_dtls(now, socket, source, datagram, outbox),
+            DatagramKind::Unknown => Err(Discard::UnknownProtocol),
+        };
+        if let Err(reason) = handled {
+            self.counters.discard(reason);
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Transport(key) => self.transport_due(key, now, outbox),
+                Timer::Report(key) => self.report_due(key, now, outbox),
+                Timer::Arrivals(key) => self.arrivals_due(key, now, outbox),
+                Timer::Publication(key) => self.publication_due(key, now, outbox),
+                Timer::Silence(key) => self.silence_due(key, now),
+            }
+        }
+    }
+
+    /// When `handle_timeout` is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next event for control.
+    pub fn poll_event(&mut self) -> Option<proto::Event> {
+        self.events.pop_front()
+    }
+
+    /// Whether control told the engine to end.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    fn handle_stun(
+        &mut self,
+        now: Instant,
+        socket: u16,
+        source: SocketAddr,
+        datagram: &[u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), Discard> {
+        let key = crate::ice::session_of_request(datagram, &self.by_ufrag)
+            .ok_or(Discard::UnknownUfrag)?;
+        let local = self.config.sockets[usize::from(socket)];
+        let transport = self.sessions[key]
+            .transport
+            .as_mut()
+            .ok_or(Discard::UnknownUfrag)?;
+        if !transport.handle_stun(now, local, source, datagram) {
+            return Err(Discard::StunNotAuthentic);
+        }
+        self.drive_transport(key, socket, now, outbox);
+        Ok(())
+    }
+
+    fn handle_dtls(
+        &mut self,
+        now: Instant,
+        socket: u16,
+        source: SocketAddr,
+        datagram: &[u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), Discard> {
+        let key = self.session_at(socket, source)?;
+        let transport = self.sessions[key]
+            .transport
+            .as_mut()
+            .ok_or(Discard::UnknownAddress)?;
+        transport.handle_dtls(&self.config.certificate, now, datagram);
+        self.drive_transport(key, socket, now, outbox);
+        Ok(())
+    }
+
+    /// Only addresses that ICE validated have a session.
+    #[inline]
+    fn session_at(&self, socket: u16, source: SocketAddr) -> Result<SessionKey, Discard> {
+        self.by_address
+            .get(&(socket, source))
+            .copied()
+            .ok_or(Discard::UnknownAddress)
+    }
+
+    fn transport_due(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.transport_timer = None;
+        if let Some(transport) = &mut session.transport {
+            transport.handle_timeout(now);
+        }
+        self.drive_transport(key, 0, now, outbox);
+    }
+
+    /// Carries out what the transport wants: datagrams, addresses, its next timer, the news of its state.
+    fn drive_transport(
+        &mut self,
+        key: SessionKey,
+        socket: u16,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        let session = &mut self.sessions[key];
+        let Some(transport) = &mut session.transport else {
+            return;
+        };
+        let mut state_changed = false;
+        let by_address = &mut self.by_address;
+        let addresses = &mut session.addresses;
+        transport.poll(now, &self.config.sockets, |event| match event {
+            TransportEvent::Send(path, datagram) => {
+                outbox.push(path.socket, path.remote, &datagram);
+            }
+            TransportEvent::AddressValidated(address) => {
+                addresses.validate((socket, address), key, by_address);
+            }
+            TransportEvent::StateChanged => state_changed = true,
+        });
+        let due = transport.next_timeout();
+        self.timers
+            .arm(&mut session.transport_timer, due, Timer::Transport(key));
+        if state_changed {
+            let (state, _) = transport.state();
+            self.events
+                .push_back(requests::transport_event(&session.id, state));
+            self.transport_changed(key, now);
+        }
+    }
+
+    /// A subscriber that has just connected wants key frames at once.
+    fn transport_changed(&mut self, key: SessionKey, now: Instant) {
+        let session = &self.sessions[key];
+        for &subscription in &session.subscriptions {
+            if let Some(publication) = self.subscriptions[subscription].publication {
+                self.publications[publication]
+                    .key_frames
+                    .want_for_joined(now);
+                self.timers.add(now, Timer::Publication(publication));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

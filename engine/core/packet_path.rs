@@ -1,0 +1,436 @@
+//! The way of a media packet, from top to bottom: address, decrypt, stream, place, rewrite, encrypt, outbox.
+//!
+//! The only caller of these stages; each returns a value or the reason why the packet goes no further.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::counters::Discard;
+use super::outbox::{Outbox, SLOT_LEN};
+use super::session::{ExtensionIds, IncomingStream, MAX_LEARNED_STREAMS, Session};
+use super::timers::Timer;
+use super::{Engine, PublicationKey, requests};
+use crate::codec::{self, Codec};
+use crate::forward::publication::{Activity, Publication, Received};
+use crate::forward::subscription::{Rewritten, Subscription};
+use crate::srtp;
+use crate::wire::rtp::{Header, HeaderWriter};
+
+/// Between two transport-wide feedback packets (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3).
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Engine {
+    pub(super) fn handle_rtp(
+        &mut self,
+        now: Instant,
+        socket: u16,
+        source: SocketAddr,
+        datagram: &mut [u8],
+        outbox: &mut Outbox,
+    ) -> Result<(), Discard> {
+        let key = self.session_at(socket, source)?;
+        let session = &mut self.sessions[key];
+        let header = Header::parse(datagram).map_err(|_| Discard::Malformed)?;
+        let length = unprotect(session, datagram, &header)?;
+        self.counters.packets_received += 1;
+        if record_arrival(session, &header, &datagram[..length], self.started, now) {
+            self.timers.arm(
+                &mut session.arrivals_timer,
+                Some(now + FEEDBACK_INTERVAL),
+                Timer::Arrivals(key),
+            );
+        }
+
+        let stream = match session.incoming.get(&header.ssrc) {
+            Some(&stream) => stream,
+            None => learn_stream(session, &self.publications, &header, &datagram[..length])?,
+        };
+        let (header, packet) = match stream.repairs {
+            None => (header, &mut datagram[..length]),
+            Some(repaired) => {
+                let publication = &self.publications[stream.publication];
+                let ssrc = repaired.or(publication.ssrc);
+                restore(publication, ssrc, header, &mut datagram[..length])?
+            }
+        };
+
+        let publication = &mut self.publications[stream.publication];
+        let payload = header.payload(packet).map_err(|_| Discard::Malformed)?;
+        let received = publication.receive(&header, packet, payload, now)?;
+        self.after_receive(stream.publication, &received, now, outbox);
+        self.fan_out(stream.publication, &header, packet, &received, now, outbox)
+    }
+
+    /// Timers and news that follow from a packet, none of which is due for most packets.
+    fn after_receive(
+        &mut self,
+        key: PublicationKey,
+        received: &Received,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        let publication = &self.publications[key];
+        let due = match (
+            publication.losses.next_due(),
+            publication.key_frames.next_due(),
+        ) {
+            (Some(loss), Some(key_frame)) => Some(loss.min(key_frame)),
+            (loss, key_frame) => loss.or(key_frame),
+        };
+        if due.is_some_and(|due| due <= now) {
+            self.publication_due(key, now, outbox);
+        } else if let Some(due) = due {
+            let publication = &mut self.publications[key];
+            self.timers
+                .arm(&mut publication.timer, Some(due), Timer::Publication(key));
+        }
+        if received.became_active {
+            let publication = &self.publications[key];
+            let session = &mut self.sessions[publication.session];
+            self.events.push_back(requests::publication_event(
+                &session.id,
+                publication.settings.id,
+                Activity::Active,
+            ));
+            let silent_at = now + publication.settings.silent_after;
+            self.timers.add(silent_at, Timer::Silence(key));
+            self.timers.arm(
+                &mut session.report_timer,
+                Some(now + super::reports::INTERVAL),
+                Timer::Report(publication.session),
+            );
+        }
+    }
+
+    fn fan_out(
+        &mut self,
+        key: PublicationKey,
+        header: &Header,
+        packet: &[u8],
+        received: &Received,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Result<(), Discard> {
+        let publication = &self.publications[key];
+        let format = publication
+            .format(header.payload_type)
+            .ok_or(Discard::UnknownPayloadType)?;
+        let incoming = self.sessions[publication.session].extensions;
+        let source = Source {
+            header,
+            packet,
+            payload: header.payload(packet).map_err(|_| Discard::Malformed)?,
+            codec: format.codec,
+            values: ExtensionValues::read(header, packet, &incoming),
+            send_time: absolute_send_time(now.duration_since(self.started)),
+        };
+        for &subscriber in &publication.subscriptions {
+            let subscription = &mut self.subscriptions[subscriber];
+            let session = &mut self.sessions[subscription.session];
+            let sent = subscription
+                .rewrite(
+                    header.payload_type,
+                    header.timestamp,
+                    received,
+                    format.clock_rate,
+                    now,
+                )
+                .and_then(|rewritten| {
+                    send(&source, &rewritten, None, subscription, session, outbox)
+                });
+            match sent {
+                Ok(()) => self.counters.packets_forwarded += 1,
+                Err(reason) => self.counters.discard(reason),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a packet of the cache again (RFC 4585 section 6.2.1), by RTX where agreed (RFC 4588).
+    pub(super) fn retransmit(
+        &mut self,
+        subscriber: super::SubscriptionKey,
+        sequence_number: u16,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Option<()> {
+        let subscription = &mut self.subscriptions[subscriber];
+        let publication = &self.publications[subscription.publication?];
+        let (extended, index) =
+            subscription.retransmit(sequence_number, publication.generation(), now)?;
+        let packet = publication.cache.get(extended)?;
+        let header = Header::parse(packet).ok()?;
+        let format = subscription.format(header.payload_type)?;
+        let incoming = self.sessions[publication.session].extensions;
+        let source = Source {
+            header: &header,
+            packet,
+            payload: header.payload(packet).ok()?,
+            codec: publication.format(header.payload_type)?.codec,
+            values: ExtensionValues::read(&header, packet, &incoming),
+            send_time: absolute_send_time(now.duration_since(self.started)),
+        };
+        let rewritten = Rewritten {
+            payload_type: format.payload_type,
+            index,
+            timestamp: subscription.outgoing_timestamp(header.timestamp)?,
+        };
+        let session = &mut self.sessions[subscription.session];
+        let rtx = format
+            .rtx_payload_type
+            .zip(subscription.settings.rtx_ssrc)
+            .map(|(payload_type, ssrc)| Rtx {
+                payload_type,
+                ssrc,
+                index: subscription.next_rtx_index(),
+            });
+        send(&source, &rewritten, rtx, subscription, session, outbox).ok()?;
+        self.counters.packets_retransmitted += 1;
+        Some(())
+    }
+}
+
+/// A packet on its way to its subscribers.
+struct Source<'a> {
+    header: &'a Header,
+    packet: &'a [u8],
+    payload: &'a [u8],
+    codec: Codec,
+    values: ExtensionValues,
+    send_time: [u8; 3],
+}
+
+/// The stream of a retransmission (RFC 4588 section 4).
+struct Rtx {
+    payload_type: u8,
+    ssrc: u32,
+    index: u64,
+}
+
+/// Values of header extensions that pass from the publisher to the subscribers.
+struct ExtensionValues {
+    audio_level: Option<(usize, usize)>,
+    video_orientation: Option<(usize, usize)>,
+}
+
+impl ExtensionValues {
+    fn read(header: &Header, packet: &[u8], ids: &ExtensionIds) -> ExtensionValues {
+        let mut values = ExtensionValues {
+            audio_level: None,
+            video_orientation: None,
+        };
+        let base = packet.as_ptr() as usize;
+        for (id, value) in header.extensions(packet) {
+            let from = value.as_ptr() as usize - base;
+            let range = Some((from, from + value.len()));
+            if id == ids.audio_level {
+                values.audio_level = range;
+            } else if id == ids.video_orientation {
+                values.video_orientation = range;
+            }
+        }
+        values
+    }
+}
+
+/// 24 bits of seconds in 6.18 fixed point (the abs-send-time extension of WebRTC).
+fn absolute_send_time(since_start: Duration) -> [u8; 3] {
+    let fixed = (since_start.as_micros() << 18) / 1_000_000;
+    let [_, a, b, c] = (fixed as u32).to_be_bytes();
+    [a, b, c]
+}
+
+fn unprotect(
+    session: &mut Session,
+    datagram: &mut [u8],
+    header: &Header,
+) -> Result<usize, Discard> {
+    let keys = session
+        .transport
+        .as_mut()
+        .and_then(|transport| transport.keys.as_mut())
+        .ok_or(Discard::NoKeys)?;
+    keys.receiver
+        .unprotect_rtp(datagram, header)
+        .map_err(rejected)
+}
+
+/// Why SRTP refused, as a count.
+pub(super) fn rejected(reason: srtp::Rejected) -> Discard {
+    match reason {
+        srtp::Rejected::TooShort => Discard::Malformed,
+        srtp::Rejected::Replayed => Discard::Replayed,
+        srtp::Rejected::NotAuthentic => Discard::NotAuthentic,
+        srtp::Rejected::TooManyStreams => Discard::TooManyStreams,
+    }
+}
+
+/// Notes the packet's transport-wide number; true when there is one.
+fn record_arrival(
+    session: &mut Session,
+    header: &Header,
+    packet: &[u8],
+    started: Instant,
+    now: Instant,
+) -> bool {
+    let id = session.extensions.transport_wide_cc;
+    if id == 0 {
+        return false;
+    }
+    let number = header
+        .extensions(packet)
+        .find(|&(element, value)| element == id && value.len() == 2)
+        .map(|(_, value)| u16::from_be_bytes([value[0], value[1]]));
+    if let Some(number) = number {
+        let arrival = now.duration_since(started).as_micros() as u64;
+        session.arrivals.record(number, arrival);
+    }
+    number.is_some()
+}
+
+/// Finds the publication of an SSRC that was not announced, by its mid (RFC 9143 section 9.2), or by
+/// its payload type where only one publication has it.
+fn learn_stream(
+    session: &mut Session,
+    publications: &slotmap::SlotMap<PublicationKey, Publication>,
+    header: &Header,
+    packet: &[u8],
+) -> Result<IncomingStream, Discard> {
+    if session.learned == MAX_LEARNED_STREAMS {
+        return Err(Discard::TooManyStreams);
+    }
+    let mid = header
+        .extensions(packet)
+        .find(|&(id, _)| id != 0 && id == session.extensions.mid)
+        .map(|(_, value)| value);
+    let sends = |publication: &Publication| {
+        publication.format(header.payload_type).is_some()
+            || publication.repaired_format(header.payload_type).is_some()
+    };
+    let mut fitting = session.publications.iter().copied().filter(|&key| {
+        let publication = &publications[key];
+        sends(publication) && mid.is_none_or(|mid| publication.settings.mid.as_bytes() == mid)
+    });
+    let publication = fitting.next().ok_or(Discard::UnknownStream)?;
+    if fitting.next().is_some() {
+        return Err(Discard::UnknownStream);
+    }
+    let is_repair = publications[publication]
+        .format(header.payload_type)
+        .is_none();
+    let stream = IncomingStream {
+        publication,
+        repairs: is_repair.then_some(None),
+    };
+    session.incoming.insert(header.ssrc, stream);
+    session.learned += 1;
+    Ok(stream)
+}
+
+/// Makes the original packet out of a retransmission, in place (RFC 4588 section 4).
+fn restore<'a>(
+    publication: &Publication,
+    repaired_ssrc: Option<u32>,
+    mut header: Header,
+    packet: &'a mut [u8],
+) -> Result<(Header, &'a mut [u8]), Discard> {
+    let ssrc = repaired_ssrc.ok_or(Discard::UnknownStream)?;
+    let payload_type = publication
+        .repaired_format(header.payload_type)
+        .ok_or(Discard::UnknownPayloadType)?
+        .payload_type;
+    let payload = header.payload(packet).map_err(|_| Discard::Malformed)?;
+    let Some((&[high, low], _)) = payload.split_first_chunk::<2>() else {
+        return Err(Discard::PaddingOnly);
+    };
+    header.sequence_number = u16::from_be_bytes([high, low]);
+    header.payload_type = payload_type;
+    header.ssrc = ssrc;
+    packet.copy_within(..header.header_len, 2);
+    let packet = &mut packet[2..];
+    packet[1] = packet[1] & 0x80 | payload_type;
+    packet[2..4].copy_from_slice(&[high, low]);
+    packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+    Ok((header, packet))
+}
+
+/// Writes the packet as this subscriber is to see it into the outbox, protected.
+#[inline]
+fn send(
+    source: &Source<'_>,
+    rewritten: &Rewritten,
+    rtx: Option<Rtx>,
+    subscription: &mut Subscription,
+    session: &mut Session,
+    outbox: &mut Outbox,
+) -> Result<(), Discard> {
+    let extensions = session.extensions;
+    let (path, sender) = session
+        .transport
+        .as_mut()
+        .and_then(|transport| transport.outgoing())
+        .ok_or(Discard::SubscriberNotConnected)?;
+    let (payload_type, ssrc, index) = match &rtx {
+        Some(rtx) => (rtx.payload_type, rtx.ssrc, rtx.index),
+        None => (
+            rewritten.payload_type,
+            subscription.settings.ssrc,
+            rewritten.index,
+        ),
+    };
+    let slot = outbox.slot();
+    let mut writer = HeaderWriter::new(
+        slot,
+        source.header.marker,
+        payload_type,
+        index as u16,
+        rewritten.timestamp,
+        ssrc,
+    );
+    if extensions.mid != 0 && (!subscription.mid_known || rtx.is_some()) {
+        writer.extension(extensions.mid, subscription.settings.mid.as_bytes());
+    }
+    if extensions.absolute_send_time != 0 {
+        writer.extension(extensions.absolute_send_time, &source.send_time);
+    }
+    if extensions.transport_wide_cc != 0 {
+        let number = session.transport_sequence;
+        session.transport_sequence = number.wrapping_add(1);
+        writer.extension(extensions.transport_wide_cc, &number.to_be_bytes());
+    }
+    for (id, value) in [
+        (extensions.audio_level, source.values.audio_level),
+        (extensions.video_orientation, source.values.video_orientation),
+    ] {
+        if let (true, Some((from, to))) = (id != 0, value) {
+            writer.extension(id, &source.packet[from..to]);
+        }
+    }
+    let header_len = writer.finish();
+    let mut length = header_len;
+    if rtx.is_some() {
+        let original = (rewritten.index as u16).to_be_bytes();
+        slot[length..length + 2].copy_from_slice(&original);
+        length += 2;
+    }
+    let end = length + source.payload.len();
+    if end + srtp::MAX_OVERHEAD > SLOT_LEN {
+        return Err(Discard::NotProtected);
+    }
+    slot[length..end].copy_from_slice(source.payload);
+    if source.codec == Codec::Red {
+        codec::red::rewrite_block_payload_types(&mut slot[length..end], |block| {
+            Some(subscription.format(block)?.payload_type)
+        });
+    }
+    let protected = sender
+        .protect_rtp(slot, end, header_len, index)
+        .ok_or(Discard::NotProtected)?;
+    outbox.commit(path.socket, path.remote, protected);
+    if rtx.is_none() {
+        subscription.packet_count = subscription.packet_count.wrapping_add(1);
+        let octets = source.payload.len() as u32;
+        subscription.octet_count = subscription.octet_count.wrapping_add(octets);
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! The RTCP that the engine itself sends: reports, requests for packets and key frames, arrival times.
+
+use std::time::{Duration, Instant};
+
+use super::outbox::Outbox;
+use super::timers::Timer;
+use super::{Engine, PublicationKey, SessionKey, requests};
+use crate::forward::publication::{Activity, MediaKind, SenderClock};
+use crate::wire::rtcp;
+
+/// Between two receiver reports to a peer.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+/// The SSRC that our feedback comes from; it sends no media.
+const FEEDBACK_SSRC: u32 = 1;
+/// What fits into one report (RFC 3550 section 6.4.1).
+const MAX_BLOCKS: usize = 31;
+
+impl Engine {
+    /// Receiver reports on all that the peer sends.
+    pub(super) fn report_due(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.report_timer = None;
+        let mut blocks = Vec::with_capacity(session.publications.len());
+        for &publication in &session.publications {
+            if let Some(reception) = &mut self.publications[publication].reception {
+                blocks.push(reception.report(now));
+            }
+        }
+        if blocks.is_empty() {
+            return;
+        }
+        for blocks in blocks.chunks(MAX_BLOCKS) {
+            rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, blocks);
+            self.send_rtcp(key, outbox);
+        }
+        self.timers.arm(
+            &mut self.sessions[key].report_timer,
+            Some(now + INTERVAL),
+            Timer::Report(key),
+        );
+    }
+
+    /// Transport-wide feedback on all that came since the last one.
+    pub(super) fn arrivals_due(&mut self, key: SessionKey, _now: Instant, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.arrivals_timer = None;
+        if session.arrivals.is_empty() {
+            return;
+        }
+        rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
+        session
+            .arrivals
+            .push_feedback(&mut self.rtcp, FEEDBACK_SSRC, 0);
+        self.send_rtcp(key, outbox);
+    }
+
+    /// Asks the publisher for what is missing.
+    pub(super) fn publication_due(
+        &mut self,
+        key: PublicationKey,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        let Some(publication) = self.publications.get_mut(key) else {
+            return;
+        };
+        publication.timer = None;
+        let session = publication.session;
+        if let Some(ssrc) = publication.ssrc {
+            let mut lost = Vec::new();
+            let given_up = publication.losses.collect_due(now, &mut lost);
+            if given_up && publication.settings.kind == MediaKind::Video {
+                publication.key_frames.want(now);
+            }
+            let mut asked = false;
+            if !lost.is_empty() {
+                rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
+                rtcp::push_nack(&mut self.rtcp, FEEDBACK_SSRC, ssrc, &lost);
+                asked = true;
+            }
+            if publication.key_frames.take_due(now) {
+                let formats = &publication.settings.formats;
+                if !asked {
+                    rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
+                }
+                if formats.iter().any(|format| format.pli) {
+                    rtcp::push_pli(&mut self.rtcp, FEEDBACK_SSRC, ssrc);
+                } else if formats.iter().any(|format| format.fir) {
+                    publication.fir_sequence = publication.fir_sequence.wrapping_add(1);
+                    let sequence = publication.fir_sequence;
+                    rtcp::push_fir(&mut self.rtcp, FEEDBACK_SSRC, ssrc, sequence);
+                }
+                self.counters.key_frames_requested += 1;
+                asked = true;
+            }
+            if asked {
+                self.send_rtcp(session, outbox);
+            }
+        }
+        let publication = &mut self.publications[key];
+        // Before the first packet there is nobody to ask: `after_receive` comes back to it.
+        if publication.ssrc.is_some() {
+            let loss = publication.losses.next_due();
+            let due = publication
+                .key_frames
+                .next_due()
+                .map_or(loss, |at| Some(loss.map_or(at, |loss| loss.min(at))));
+            self.timers
+                .arm(&mut publication.timer, due, Timer::Publication(key));
+        }
+    }
+
+    /// Notices a publication without media.
+    pub(super) fn silence_due(&mut self, key: PublicationKey, now: Instant) {
+        let Some(publication) = self.publications.get_mut(key) else {
+            return;
+        };
+        if publication.activity != Activity::Active {
+            return;
+        }
+        let silent_at = publication.last_packet + publication.settings.silent_after;
+        if silent_at > now {
+            self.timers.add(silent_at, Timer::Silence(key));
+            return;
+        }
+        publication.activity = Activity::Silent;
+        let event = requests::publication_event(
+            &self.sessions[publication.session].id,
+            publication.settings.id,
+            Activity::Silent,
+        );
+        self.events.push_back(event);
+    }
+
+    /// The publisher's clock in each subscriber's numbers, as soon as it is known: lip sync depends on it.
+    pub(super) fn forward_sender_report(
+        &mut self,
+        key: PublicationKey,
+        clock: SenderClock,
+        outbox: &mut Outbox,
+    ) {
+        for index in 0..self.publications[key].subscriptions.len() {
+            let subscription = &self.subscriptions[self.publications[key].subscriptions[index]];
+            let Some(timestamp) = subscription.outgoing_timestamp(clock.rtp_timestamp) else {
+                continue;
+            };
+            let session = subscription.session;
+            rtcp::push_sender_report(
+                &mut self.rtcp,
+                subscription.settings.ssrc,
+                clock.ntp,
+                timestamp,
+                subscription.packet_count,
+                subscription.octet_count,
+                &[],
+            );
+            // The canonical name is the publisher's session, as in the description (RFC 3550 section 6.5.1).
+            rtcp::push_sdes_cname(
+                &mut self.rtcp,
+                subscription.settings.ssrc,
+                &subscription.settings.publisher_session_id,
+            );
+            self.send_rtcp(session, outbox);
+        }
+    }
+
+    /// Protects and sends the compound packet in `self.rtcp`.
+    fn send_rtcp(&mut self, key: SessionKey, outbox: &mut Outbox) {
+        if let Some(transport) = &mut self.sessions[key].transport
+            && let Some((path, sender)) = transport.outgoing()
+            && sender.protect_rtcp(&mut self.rtcp).is_some()
+        {
+            outbox.push(path.socket, path.remote, &self.rtcp);
+        }
+        self.rtcp.clear();
+    }
+}

@@ -1,0 +1,170 @@
+//! Control's requests and what is told to control.
+
+use std::time::Instant;
+
+use super::Engine;
+use super::outbox::Outbox;
+use crate::forward::publication::Activity;
+use crate::link::proto::{self, answer, event, request};
+use crate::transport::{TransportEvent, TransportState};
+
+impl Engine {
+    /// Carries out a request.
+    pub fn handle_request(
+        &mut self,
+        now: Instant,
+        request: proto::Request,
+        outbox: &mut Outbox,
+    ) -> proto::Answer {
+        let done = answer::Body::Done(proto::Done {});
+        let body = match request.body {
+            Some(request::Body::Hello(_)) => Ok(answer::Body::Hello(self.hello())),
+            Some(request::Body::Snapshot(_)) => Ok(answer::Body::Snapshot(self.snapshot(now))),
+            Some(request::Body::ApplySession(table)) => {
+                self.apply_session(table, now).map(|()| done)
+            }
+            Some(request::Body::CloseSession(close)) => {
+                self.close_session(&close.session_id, now, outbox);
+                Ok(done)
+            }
+            Some(request::Body::ReadCounters(_)) => Ok(answer::Body::Counters(self.counters())),
+            Some(request::Body::Leave(_)) => {
+                self.leave(now, outbox);
+                Ok(done)
+            }
+            None => Err("the request has no body that this engine knows".to_owned()),
+        };
+        let body = body.unwrap_or_else(|description| answer::Body::Error(proto::Error { description }));
+        proto::Answer {
+            id: request.id,
+            body: Some(body),
+        }
+    }
+
+    fn hello(&self) -> proto::HelloAnswer {
+        proto::HelloAnswer {
+            version: proto::ProtocolVersion::ProtocolVersion1.into(),
+            engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            certificate_sha256: self.config.certificate.sha256(),
+            candidates: self
+                .config
+                .candidates
+                .iter()
+                .map(|address| proto::Candidate {
+                    ip: address.ip().to_string(),
+                    port: address.port().into(),
+                })
+                .collect(),
+        }
+    }
+
+    fn snapshot(&self, now: Instant) -> proto::SnapshotAnswer {
+        let sessions = self.sessions.values().map(|session| {
+            let (state, since) = session
+                .transport
+                .as_ref()
+                .map_or((TransportState::Connecting, now), |transport| transport.state());
+            proto::SessionSnapshot {
+                session_id: session.id.clone(),
+                control_state: session.control_state.clone(),
+                transport_state: transport_state(state).into(),
+                transport_state_for_ms: now.duration_since(since).as_millis() as u64,
+                publications: session
+                    .publications
+                    .iter()
+                    .map(|&key| {
+                        let publication = &self.publications[key];
+                        proto::PublicationSnapshot {
+                            publication_id: publication.settings.id,
+                            state: publication_state(publication.activity).into(),
+                        }
+                    })
+                    .collect(),
+            }
+        });
+        proto::SnapshotAnswer {
+            sessions: sessions.collect(),
+        }
+    }
+
+    fn counters(&self) -> proto::Counters {
+        let mut counters: Vec<_> = self
+            .counters
+            .list()
+            .into_iter()
+            .map(|(name, value)| proto::Counter {
+                name: name.to_owned(),
+                value,
+            })
+            .collect();
+        counters.push(proto::Counter {
+            name: "sessions".to_owned(),
+            value: self.sessions.len() as u64,
+        });
+        proto::Counters { counters }
+    }
+
+    fn close_session(&mut self, session_id: &str, now: Instant, outbox: &mut Outbox) {
+        let Some(mut session) = self.remove_session(session_id) else {
+            return;
+        };
+        if let Some(transport) = &mut session.transport {
+            transport.close();
+            transport.poll(now, &self.config.sockets, |event| {
+                if let TransportEvent::Send(path, datagram) = event {
+                    outbox.push(path.socket, path.remote, &datagram);
+                }
+            });
+        }
+    }
+
+    fn leave(&mut self, now: Instant, outbox: &mut Outbox) {
+        let ids: Vec<String> = self.by_id.keys().cloned().collect();
+        for id in ids {
+            self.close_session(&id, now, outbox);
+        }
+        self.leaving = true;
+    }
+}
+
+/// The news that a transport is in another state.
+pub fn transport_event(session_id: &str, state: TransportState) -> proto::Event {
+    let state: i32 = transport_state(state).into();
+    proto::Event {
+        session_id: session_id.to_owned(),
+        body: Some(event::Body::TransportState(state)),
+    }
+}
+
+/// The news that media came or stopped.
+pub fn publication_event(
+    session_id: &str,
+    publication_id: u32,
+    activity: Activity,
+) -> proto::Event {
+    proto::Event {
+        session_id: session_id.to_owned(),
+        body: Some(event::Body::PublicationChanged(proto::PublicationChanged {
+            publication_id,
+            state: publication_state(activity).into(),
+        })),
+    }
+}
+
+fn transport_state(state: TransportState) -> proto::TransportState {
+    match state {
+        TransportState::Connecting => proto::TransportState::Connecting,
+        TransportState::Connected => proto::TransportState::Connected,
+        TransportState::Disconnected => proto::TransportState::Disconnected,
+        TransportState::Closed => proto::TransportState::Closed,
+    }
+}
+
+fn publication_state(activity: Activity) -> proto::PublicationState {
+    match activity {
+        Activity::Waiting => proto::PublicationState::Waiting,
+        Activity::Active => proto::PublicationState::Active,
+        Activity::Silent => proto::PublicationState::Silent,
+    }
+}

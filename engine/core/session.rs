@@ -1,0 +1,127 @@
+//! What the engine keeps of one session.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::{PublicationKey, SessionKey, SubscriptionKey};
+use crate::transport::Transport;
+use crate::wire::rtcp::transport_feedback::Arrivals;
+
+/// The IDs of the session's RTP header extensions; zero: not agreed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct ExtensionIds {
+    pub mid: u8,
+    pub rid: u8,
+    pub repaired_rid: u8,
+    pub absolute_send_time: u8,
+    pub transport_wide_cc: u8,
+    pub audio_level: u8,
+    pub video_orientation: u8,
+}
+
+/// What the packets of an SSRC are.
+#[derive(Clone, Copy, Debug)]
+pub struct IncomingStream {
+    pub publication: PublicationKey,
+    /// For retransmissions: the SSRC that they repair, once known.
+    pub repairs: Option<Option<u32>>,
+}
+
+/// Addresses of one peer that ICE validated. A peer cannot claim more than a few.
+#[derive(Default)]
+pub struct Addresses {
+    known: Vec<(u16, SocketAddr)>,
+}
+
+const MAX_ADDRESSES: usize = 16;
+
+impl Addresses {
+    /// Makes the address this session's; the oldest one gives way when there are too many.
+    pub fn validate(
+        &mut self,
+        address: (u16, SocketAddr),
+        session: SessionKey,
+        by_address: &mut HashMap<(u16, SocketAddr), SessionKey>,
+    ) {
+        if !self.known.contains(&address) {
+            if self.known.len() == MAX_ADDRESSES {
+                Self::forget(self.known.remove(0), session, by_address);
+            }
+            self.known.push(address);
+        }
+        by_address.insert(address, session);
+    }
+
+    /// Gives all addresses back.
+    pub fn clear(
+        &mut self,
+        session: SessionKey,
+        by_address: &mut HashMap<(u16, SocketAddr), SessionKey>,
+    ) {
+        for address in self.known.drain(..) {
+            Self::forget(address, session, by_address);
+        }
+    }
+
+    /// Another session of the same peer may have taken the address over.
+    fn forget(
+        address: (u16, SocketAddr),
+        session: SessionKey,
+        by_address: &mut HashMap<(u16, SocketAddr), SessionKey>,
+    ) {
+        if by_address.get(&address) == Some(&session) {
+            by_address.remove(&address);
+        }
+    }
+}
+
+/// One session.
+pub struct Session {
+    pub id: String,
+    /// Control's own, never read here.
+    pub control_state: Vec<u8>,
+    pub transport: Option<Transport>,
+    pub transport_timer: Option<Instant>,
+    pub addresses: Addresses,
+    pub extensions: ExtensionIds,
+    pub publications: Vec<PublicationKey>,
+    pub subscriptions: Vec<SubscriptionKey>,
+    /// By SSRC: announced ones, and learned ones up to `MAX_LEARNED_STREAMS`.
+    pub incoming: HashMap<u32, IncomingStream>,
+    pub learned: usize,
+    /// By SSRC, of media and of retransmissions.
+    pub outgoing: HashMap<u32, SubscriptionKey>,
+    /// Transport-wide numbers that came, for the next feedback to the peer.
+    pub arrivals: Arrivals,
+    pub arrivals_timer: Option<Instant>,
+    pub report_timer: Option<Instant>,
+    /// The next transport-wide number towards the peer.
+    pub transport_sequence: u16,
+}
+
+/// SSRCs that a peer may use without announcing them.
+pub const MAX_LEARNED_STREAMS: usize = 256;
+
+impl Session {
+    /// A session that control has just made known.
+    pub fn new(id: String) -> Session {
+        Session {
+            id,
+            control_state: Vec::new(),
+            transport: None,
+            transport_timer: None,
+            addresses: Addresses::default(),
+            extensions: ExtensionIds::default(),
+            publications: Vec::new(),
+            subscriptions: Vec::new(),
+            incoming: HashMap::new(),
+            learned: 0,
+            outgoing: HashMap::new(),
+            arrivals: Arrivals::new(),
+            arrivals_timer: None,
+            report_timer: None,
+            transport_sequence: 0,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What falls due when. Whoever makes work due puts it here, so nothing walks all sessions to ask.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use super::{PublicationKey, SessionKey};
+
+/// Work that falls due. What has ended by then is ignored by its handler.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Timer {
+    /// ICE and DTLS of a session.
+    Transport(SessionKey),
+    /// Receiver reports to a publishing peer.
+    Report(SessionKey),
+    /// Transport-wide feedback to a publishing peer.
+    Arrivals(SessionKey),
+    /// Requests for packets and key frames.
+    Publication(PublicationKey),
+    /// Whether media still comes.
+    Silence(PublicationKey),
+}
+
+/// All timers.
+#[derive(Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+}
+
+impl Timers {
+    /// Adds work.
+    pub fn add(&mut self, at: Instant, timer: Timer) {
+        self.heap.push(Reverse((at, timer)));
+    }
+
+    /// Adds work that has one place of its own: an earlier time replaces a later one.
+    pub fn arm(&mut self, armed: &mut Option<Instant>, at: Option<Instant>, timer: Timer) {
+        if let Some(at) = at
+            && armed.is_none_or(|earlier| at < earlier)
+        {
+            *armed = Some(at);
+            self.add(at, timer);
+        }
+    }
+
+    /// The next work that is due.
+    pub fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+        let Reverse((at, _)) = self.heap.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+
+    /// When the next work is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+}
