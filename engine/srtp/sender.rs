@@ -1,0 +1,51 @@
+//! Protecting packets.
+
+use super::transform::{Kind, Transform};
+use super::{Master, Profile};
+
+/// SRTCP indices have 31 bits and must not repeat under one key, RFC 3711 section 9.2.
+const MAX_RTCP_INDEX: u32 = 0x7fff_ffff;
+
+/// Protects what one side sends.
+#[derive(Debug)]
+pub struct Sender {
+    rtp: Transform,
+    rtcp: Transform,
+    rtcp_index: u32,
+}
+
+impl Sender {
+    /// Expands the keys of the sending direction.
+    pub fn new(profile: Profile, master: &Master) -> Self {
+        Self {
+            rtp: Transform::new(profile, master, Kind::Rtp),
+            rtcp: Transform::new(profile, master, Kind::Rtcp),
+            rtcp_index: 0,
+        }
+    }
+
+    /// Protects the plaintext packet in `packet[..len]` in place and returns its new length.
+    ///
+    /// `index` is `rollover counter << 16 | sequence number` (RFC 3711 section 3.3.1) and must never repeat for one
+    /// SSRC with another content. `None` when `packet` has no room for [`super::MAX_OVERHEAD`] more bytes.
+    pub fn protect_rtp(
+        &self,
+        packet: &mut [u8],
+        len: usize,
+        header_len: usize,
+        index: u64,
+    ) -> Option<usize> {
+        self.rtp.seal_rtp(packet, len, header_len, index)
+    }
+
+    /// Protects a compound RTCP packet under the next SRTCP index, RFC 3711 section 3.4.
+    ///
+    /// `None` when it is shorter than a header or the indices are used up.
+    pub fn protect_rtcp(&mut self, packet: &mut Vec<u8>) -> Option<()> {
+        if self.rtcp_index >= MAX_RTCP_INDEX {
+            return None;
+        }
+        self.rtcp_index += 1;
+        self.rtcp.seal_rtcp(packet, self.rtcp_index)
+    }
+}
