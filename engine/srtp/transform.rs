@@ -33,7 +33,7 @@ pub(super) enum Transform {
     Gcm { key: LessSafeKey, salt: [u8; 12] },
     /// RFC 3711 with counter mode and HMAC-SHA1.
     CounterMode {
-        key: EncryptingKey,
+        key: Box<EncryptingKey>,
         salt: [u8; 14],
         authentication: Box<hmac::Key>,
     },
@@ -65,6 +65,7 @@ impl Transform {
                 return Self::CounterMode {
                     key: UnboundCipherKey::new(&AES_128, &key)
                         .and_then(EncryptingKey::ctr)
+                        .map(Box::new)
                         .expect("a key of the algorithm's length expands"),
                     salt: derive(profile, master, salt),
                     authentication: Box::new(hmac::Key::new(
