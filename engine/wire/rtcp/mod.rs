@@ -2,7 +2,7 @@
 
 mod build;
 mod parse;
-mod transport_feedback;
+pub mod transport_feedback;
 
 pub use build::{
     push_bye, push_fir, push_nack, push_pli, push_receiver_report, push_sdes_cname,

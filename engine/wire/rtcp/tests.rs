@@ -92,8 +92,11 @@ fn stops_after_an_error() {
     assert_eq!(parse(&compound[..11]).count(), 1);
 }
 
-/// Decodes transport-wide feedback into base, arrivals in ticks and the feedback count.
-fn decode(packet: &[u8]) -> (Vec<(u16, Option<u64>)>, u8) {
+/// Arrivals in ticks by sequence number, and the feedback count.
+type Feedback = (Vec<(u16, Option<u64>)>, u8);
+
+/// Decodes transport-wide feedback.
+fn decode(packet: &[u8]) -> Feedback {
     let base = read_u16(packet, 12).unwrap();
     let count = usize::from(read_u16(packet, 14).unwrap());
     let word = read_u32(packet, 16).unwrap();
@@ -137,7 +140,7 @@ fn decode(packet: &[u8]) -> (Vec<(u16, Option<u64>)>, u8) {
     (entries, word as u8)
 }
 
-fn feedback(arrivals: &mut Arrivals) -> Vec<(Vec<(u16, Option<u64>)>, u8)> {
+fn feedback(arrivals: &mut Arrivals) -> Vec<Feedback> {
     let mut rest = Vec::new();
     arrivals.push_feedback(&mut rest, 1, 2);
     let mut decoded = Vec::new();
