@@ -31,6 +31,11 @@ export interface SessionState {
   readonly formats: readonly Format[];
   /** Header extensions in use, session-wide for the same reason. */
   readonly headerExtensions: readonly HeaderExtension[];
+  /** Numbers that the peer uses for formats and extensions unknown to us: never given to anything else. */
+  readonly reserved: {
+    readonly payloadTypes: readonly number[];
+    readonly headerExtensionIds: readonly number[];
+  };
   /** Our offer that the peer has not answered yet: the transceivers as they become with the answer. */
   readonly offer?: { readonly transceivers: readonly Transceiver[] };
   readonly nextPublicationId: number;
@@ -43,6 +48,8 @@ export interface Transceiver {
   readonly kind: MediaKind;
   /** False: rejected or stopped, its m-line has port 0 and may be used again (RFC 8829 section 5.2.2). */
   readonly active: boolean;
+  /** How the m= line of a refused section reads, where it isn't RTP as we speak it (e.g. data channels). */
+  readonly refused?: { readonly media: string; readonly protocol: string; readonly payloads: string };
   /** Formats agreed on this m-line, the preferred one first: numbers into `SessionState.formats`. */
   readonly payloadTypes: readonly number[];
   /** IDs of the header extensions agreed on this m-line. */

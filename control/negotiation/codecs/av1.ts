@@ -1,0 +1,13 @@
+import { Codec as EngineCodec } from '../../engine-link/generated/engine_pb.ts';
+import { type Codec, sameValues, VIDEO_FEEDBACK } from './codec.ts';
+
+/** AV1 (its RTP payload specification, section 7.2): the profile must agree; level and tier may differ. */
+export const av1: Codec = {
+  name: 'AV1',
+  engine: EngineCodec.AV1,
+  kind: 'video',
+  clockRate: 90000,
+  feedback: VIDEO_FEEDBACK,
+  rtx: true,
+  matches: (a, b) => sameValues(a, b, { profile: '0' }),
+};

@@ -1,0 +1,48 @@
+import type { Codec as EngineCodec } from '../../engine-link/generated/engine_pb.ts';
+import type { Feedback, MediaKind } from '../media.ts';
+
+/** What negotiation knows of a codec. Adding a codec is one file with one entry, and its line in the table. */
+export interface Codec {
+  /** The encoding name as we write it; names compare without case (RFC 4855 section 3). */
+  readonly name: string;
+  readonly engine: EngineCodec;
+  readonly kind: MediaKind;
+  /** Hz. */
+  readonly clockRate: number;
+  readonly channels?: number;
+  /** Feedback that the engine can use; agreed as far as the peer has it too. */
+  readonly feedback: readonly (keyof Feedback)[];
+  /** Whether we offer retransmission as its own format (RFC 4588). */
+  readonly rtx: boolean;
+  /** Set for a format that only wraps another codec: it is taken beside that one, never alone. */
+  readonly wraps?: string;
+  /** Whether two a=fmtp texts name the same format, so that one side's stream decodes at the other. */
+  readonly matches: (a: Parameters, b: Parameters) => boolean;
+}
+
+/** a=fmtp parameters by lower-case name. */
+export type Parameters = ReadonlyMap<string, string>;
+
+/** Reads `name=value;name=value` (RFC 8866 section 6.15). */
+export function parameters(text: string): Parameters {
+  const result = new Map<string, string>();
+  for (const part of text.split(';')) {
+    const [name = '', ...value] = part.trim().split('=');
+    if (name !== '') result.set(name.trim().toLowerCase(), value.join('=').trim());
+  }
+  return result;
+}
+
+/** Whether both have the same value for each name, where an absent one means its default. */
+export function sameValues(
+  a: Parameters,
+  b: Parameters,
+  defaults: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(defaults).every(
+    ([name, value]) => (a.get(name) ?? value).toLowerCase() === (b.get(name) ?? value).toLowerCase(),
+  );
+}
+
+/** The feedback of every video codec: loss, key frames, congestion. */
+export const VIDEO_FEEDBACK: readonly (keyof Feedback)[] = ['nack', 'nackPli', 'ccmFir', 'transportCc'];

@@ -1,0 +1,13 @@
+import { Codec as EngineCodec } from '../../engine-link/generated/engine_pb.ts';
+import { type Codec, sameValues, VIDEO_FEEDBACK } from './codec.ts';
+
+/** H.265 (RFC 7798 section 7.2.2): profile and transmission mode must agree; the level may differ. */
+export const h265: Codec = {
+  name: 'H265',
+  engine: EngineCodec.H265,
+  kind: 'video',
+  clockRate: 90000,
+  feedback: VIDEO_FEEDBACK,
+  rtx: true,
+  matches: (a, b) => sameValues(a, b, { 'profile-id': '1', 'tx-mode': 'SRST' }),
+};

@@ -1,0 +1,37 @@
+import type { MediaKind } from '../media.ts';
+import { av1 } from './av1.ts';
+import type { Codec } from './codec.ts';
+import { h264 } from './h264.ts';
+import { h265 } from './h265.ts';
+import { opus } from './opus.ts';
+import { pcma } from './pcma.ts';
+import { pcmu } from './pcmu.ts';
+import { red } from './red.ts';
+import { vp8 } from './vp8.ts';
+import { vp9 } from './vp9.ts';
+
+/** All codecs that this server forwards. Order means nothing: the client's order decides. */
+export const CODECS: readonly Codec[] = [opus, red, pcmu, pcma, vp8, vp9, h264, h265, av1];
+
+/** The entry for an encoding of an a=rtpmap line. */
+export function findCodec(
+  kind: MediaKind,
+  encoding: string,
+  clockRate: number,
+  channels: number | undefined,
+): Codec | undefined {
+  return CODECS.find(
+    (codec) =>
+      codec.kind === kind &&
+      codec.name.toLowerCase() === encoding.toLowerCase() &&
+      codec.clockRate === clockRate &&
+      (codec.channels ?? 1) === (channels ?? 1),
+  );
+}
+
+/** The entry of a format that was once agreed. */
+export function codecNamed(name: string): Codec {
+  const codec = CODECS.find((entry) => entry.name === name);
+  if (codec === undefined) throw new Error('a stored format names no codec of the table');
+  return codec;
+}

@@ -1,0 +1,13 @@
+import { Codec as EngineCodec } from '../../engine-link/generated/engine_pb.ts';
+import { type Codec, sameValues, VIDEO_FEEDBACK } from './codec.ts';
+
+/** VP9 (RFC 9628): a profile is its own format. */
+export const vp9: Codec = {
+  name: 'VP9',
+  engine: EngineCodec.VP9,
+  kind: 'video',
+  clockRate: 90000,
+  feedback: VIDEO_FEEDBACK,
+  rtx: true,
+  matches: (a, b) => sameValues(a, b, { 'profile-id': '0' }),
+};

@@ -1,0 +1,69 @@
+import type { Direction } from '../sdp/description.ts';
+import { type OutgoingSection, writeSdp } from '../sdp/write.ts';
+import { extensionUri } from './extensions.ts';
+import { describeFormat } from './formats.ts';
+import { formatsOf } from './session.ts';
+import type { SessionState, Transceiver } from './state.ts';
+import type { Described, Endpoint } from './types.ts';
+
+const DIRECTIONS: Readonly<Record<Transceiver['direction'], Direction>> = {
+  inactive: 'inactive',
+  recv: 'recvonly',
+  send: 'sendonly',
+  sendrecv: 'sendrecv',
+};
+
+/** Writes the session's m-lines down and counts the description. */
+export function describe(state: SessionState, type: 'offer' | 'answer', endpoint: Endpoint): Described {
+  const next = { ...state, origin: { ...state.origin, version: state.origin.version + 1 } };
+  const lines = state.offer?.transceivers ?? state.transceivers;
+  const bundle = lines.filter((line) => line.active).map((line) => line.mid);
+  const sections = lines.map((line) => section(next, line, type, endpoint, line.mid === bundle[0]));
+  return { next, description: { type, sdp: writeSdp({ origin: next.origin, bundle, sections }) } };
+}
+
+function section(
+  state: SessionState,
+  line: Transceiver,
+  type: 'offer' | 'answer',
+  endpoint: Endpoint,
+  tagged: boolean,
+): OutgoingSection {
+  if (!line.active) {
+    const as = line.refused ?? { media: line.kind, protocol: 'UDP/TLS/RTP/SAVPF', payloads: '0' };
+    return { rejected: true, ...as, mid: line.mid };
+  }
+  const role = state.peer?.dtlsRole;
+  const sends = line.direction === 'send' || line.direction === 'sendrecv';
+  const { subscription } = line;
+  return {
+    rejected: false,
+    media: line.kind,
+    mid: line.mid,
+    direction: DIRECTIONS[line.direction],
+    ice: state.ice,
+    fingerprintSha256: [...endpoint.fingerprintSha256]
+      .map((byte) => byte.toString(16).padStart(2, '0').toUpperCase())
+      .join(':'),
+    setup: role ?? (type === 'offer' ? 'actpass' : 'passive'),
+    // Those of a BUNDLE stand in its first section (RFC 9143 section 7.1.3).
+    candidates: tagged ? endpoint.candidates : [],
+    formats: formatsOf(state, line).flatMap(describeFormat),
+    extensions: line.headerExtensionIds.flatMap((id) =>
+      state.headerExtensions
+        .filter((extension) => extension.id === id)
+        .map((extension) => ({ id, uri: extensionUri(extension.kind) })),
+    ),
+    ...(subscription === undefined || !sends
+      ? {}
+      : {
+          stream: {
+            streamId: subscription.sessionId,
+            trackId: `${subscription.sessionId}-${subscription.id}`,
+            cname: subscription.sessionId,
+            ssrc: subscription.ssrc,
+            ...(subscription.rtxSsrc === undefined ? {} : { rtxSsrc: subscription.rtxSsrc }),
+          },
+        }),
+  };
+}

@@ -1,0 +1,104 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import {
+  DtlsRole,
+  HeaderExtensionKind as EngineExtensionKind,
+  MediaKind as EngineMediaKind,
+  HashAlgorithm,
+  type PublicationSchema,
+  type SubscriptionSchema,
+  type TransportSchema,
+} from '../engine-link/generated/engine_pb.ts';
+import { codecNamed } from './codecs/index.ts';
+import type { HeaderExtensionKind, MediaKind, PeerTransport } from './media.ts';
+import { formatsOf } from './session.ts';
+import type { SessionState } from './state.ts';
+
+/** `ApplySession` without the session's ID and control state. */
+export type EngineTable = {
+  transport?: MessageInitShape<typeof TransportSchema>;
+  publications: MessageInitShape<typeof PublicationSchema>[];
+  subscriptions: MessageInitShape<typeof SubscriptionSchema>[];
+};
+
+/** A track without media for so long is collected. */
+const SILENT_AFTER_MS = 30_000;
+
+const ALGORITHMS: Readonly<Record<PeerTransport['fingerprint']['algorithm'], HashAlgorithm>> = {
+  'sha-256': HashAlgorithm.SHA_256,
+  'sha-384': HashAlgorithm.SHA_384,
+  'sha-512': HashAlgorithm.SHA_512,
+};
+
+const KINDS: Readonly<Record<MediaKind, EngineMediaKind>> = {
+  audio: EngineMediaKind.AUDIO,
+  video: EngineMediaKind.VIDEO,
+};
+
+const EXTENSION_KINDS: Readonly<Record<HeaderExtensionKind, EngineExtensionKind>> = {
+  mid: EngineExtensionKind.MID,
+  rid: EngineExtensionKind.RID,
+  'repaired-rid': EngineExtensionKind.REPAIRED_RID,
+  'absolute-send-time': EngineExtensionKind.ABSOLUTE_SEND_TIME,
+  'transport-wide-cc': EngineExtensionKind.TRANSPORT_WIDE_CC,
+  'audio-level': EngineExtensionKind.AUDIO_LEVEL,
+  'video-orientation': EngineExtensionKind.VIDEO_ORIENTATION,
+};
+
+/** What the engine shall do for the session; an outstanding offer changes nothing before its answer. */
+export function engineTable(state: SessionState): EngineTable {
+  const lines = state.transceivers.filter((line) => line.active);
+  return {
+    ...(state.peer === undefined ? {} : { transport: transport(state, state.peer) }),
+    publications: lines.flatMap((line) => {
+      const { publication, incoming } = line;
+      if (publication?.open !== true) return [];
+      return {
+        publicationId: publication.id,
+        kind: KINDS[line.kind],
+        mid: line.mid,
+        ssrcs: [...(incoming?.ssrcs ?? [])],
+        rtxSsrcs: incoming?.rtxSsrcs.map((pair) => ({ ...pair })) ?? [],
+        formats: formatsOf(state, line).map((format) => ({
+          payloadType: format.payloadType,
+          codec: codecNamed(format.codec).engine,
+          clockRate: format.clockRate,
+          ...(format.rtxPayloadType === undefined ? {} : { rtxPayloadType: format.rtxPayloadType }),
+          feedback: { ...format.feedback },
+        })),
+        silentAfterMs: SILENT_AFTER_MS,
+      };
+    }),
+    subscriptions: lines.flatMap(({ mid, direction, subscription }) => {
+      // A viewer that said inactive is paused: its subscription stays, without media.
+      const sends = direction === 'send' || direction === 'sendrecv';
+      if (subscription?.open !== true || !sends) return [];
+      return {
+        subscriptionId: subscription.id,
+        publisherSessionId: subscription.sessionId,
+        publicationId: subscription.publicationId,
+        mid,
+        ssrc: subscription.ssrc,
+        ...(subscription.rtxSsrc === undefined ? {} : { rtxSsrc: subscription.rtxSsrc }),
+        formats: subscription.formats.map((format) => ({ ...format })),
+      };
+    }),
+  };
+}
+
+function transport(state: SessionState, peer: PeerTransport): MessageInitShape<typeof TransportSchema> {
+  const agreed = new Set(state.transceivers.flatMap((line) => line.headerExtensionIds));
+  return {
+    localUfrag: state.ice.ufrag,
+    localPassword: state.ice.password,
+    remoteUfrag: peer.ufrag,
+    remotePassword: peer.password,
+    remoteFingerprint: {
+      algorithm: ALGORITHMS[peer.fingerprint.algorithm],
+      digest: Uint8Array.from(peer.fingerprint.digest.split(':'), (pair) => Number.parseInt(pair, 16)),
+    },
+    dtlsRole: peer.dtlsRole === 'active' ? DtlsRole.ACTIVE : DtlsRole.PASSIVE,
+    headerExtensions: state.headerExtensions
+      .filter((extension) => agreed.has(extension.id))
+      .map((extension) => ({ id: extension.id, kind: EXTENSION_KINDS[extension.kind] })),
+  };
+}

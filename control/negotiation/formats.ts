@@ -1,0 +1,201 @@
+import type { MediaSection, RtpFormat } from '../sdp/description.ts';
+import { parameters, sameValues } from './codecs/codec.ts';
+import { codecNamed, findCodec } from './codecs/index.ts';
+import type { Feedback, Format, MediaKind } from './media.ts';
+import { refuse } from './refusal.ts';
+import type { SessionState } from './state.ts';
+
+const FEEDBACK_TEXTS: readonly (readonly [keyof Feedback, string])[] = [
+  ['nack', 'nack'],
+  ['nackPli', 'nack pli'],
+  ['ccmFir', 'ccm fir'],
+  ['transportCc', 'transport-cc'],
+];
+
+/** A format and its retransmissions as lines of a description. */
+export function describeFormat(format: Format): RtpFormat[] {
+  const main: RtpFormat = {
+    payloadType: format.payloadType,
+    encoding: format.codec,
+    clockRate: format.clockRate,
+    ...(format.channels === undefined ? {} : { channels: format.channels }),
+    parameters: format.parameters,
+    feedback: FEEDBACK_TEXTS.filter(([name]) => format.feedback[name]).map(([, text]) => text),
+  };
+  if (format.rtxPayloadType === undefined) return [main];
+  const rtx: RtpFormat = {
+    payloadType: format.rtxPayloadType,
+    encoding: 'rtx',
+    clockRate: format.clockRate,
+    parameters: `apt=${format.payloadType}`,
+    feedback: [],
+  };
+  return [main, rtx];
+}
+
+/** The section's formats that the table has, in its order. */
+export function readFormats(kind: MediaKind, section: MediaSection): Format[] {
+  const rtx = new Map<number, number>();
+  for (const format of section.formats) {
+    if (format.encoding.toLowerCase() !== 'rtx' || isRtcpRange(format.payloadType)) continue;
+    const apt = Number(parameters(format.parameters).get('apt'));
+    if (Number.isInteger(apt) && !rtx.has(apt)) rtx.set(apt, format.payloadType);
+  }
+  return section.formats.flatMap((offered) => {
+    const codec = findCodec(kind, offered.encoding, offered.clockRate, offered.channels);
+    if (codec === undefined || isRtcpRange(offered.payloadType)) return [];
+    const rtxPayloadType = codec.rtx ? rtx.get(offered.payloadType) : undefined;
+    const has = (name: keyof Feedback, text: string): boolean =>
+      codec.feedback.includes(name) && offered.feedback.includes(text);
+    return {
+      payloadType: offered.payloadType,
+      codec: codec.name,
+      kind,
+      clockRate: codec.clockRate,
+      ...(codec.channels === undefined ? {} : { channels: codec.channels }),
+      parameters: offered.parameters,
+      ...(rtxPayloadType === undefined ? {} : { rtxPayloadType }),
+      feedback: {
+        nack: has('nack', 'nack'),
+        nackPli: has('nackPli', 'nack pli'),
+        ccmFir: has('ccmFir', 'ccm fir'),
+        transportCc: has('transportCc', 'transport-cc'),
+      },
+    };
+  });
+}
+
+/** These would be taken for RTCP (RFC 5761 section 4). */
+function isRtcpRange(payloadType: number): boolean {
+  return payloadType >= 64 && payloadType <= 95;
+}
+
+/** Enters an offered section's numbers into the session's. A number in use keeps its meaning. */
+export function learnFormats(state: SessionState, kind: MediaKind, section: MediaSection): SessionState {
+  const inUse = usedFormats(state);
+  let formats = [...state.formats];
+  const read = readFormats(kind, section);
+  for (const format of read) {
+    const used = inUse.find((old) => sharesNumber(old, format));
+    if (used === undefined) formats = [...formats.filter((old) => !sharesNumber(old, format)), format];
+    else if (!sameFormat(used, format)) {
+      refuse(
+        'invalid_session_description',
+        'A payload type that is in use in this session has another meaning now: number the new formats differently.',
+      );
+    }
+  }
+  const known = new Set(formats.flatMap(numbersOf));
+  const payloadTypes = new Set(state.reserved.payloadTypes);
+  for (const { payloadType } of section.formats) if (!known.has(payloadType)) payloadTypes.add(payloadType);
+  return { ...state, formats, reserved: { ...state.reserved, payloadTypes: [...payloadTypes] } };
+}
+
+function usedFormats(state: SessionState): Format[] {
+  const lines = [...state.transceivers, ...(state.offer?.transceivers ?? [])];
+  const numbers = new Set(lines.filter(({ active }) => active).flatMap((line) => line.payloadTypes));
+  return state.formats.filter((format) => numbers.has(format.payloadType));
+}
+
+function numbersOf(format: Format): number[] {
+  return format.rtxPayloadType === undefined
+    ? [format.payloadType]
+    : [format.payloadType, format.rtxPayloadType];
+}
+
+function sharesNumber(a: Format, b: Format): boolean {
+  const numbers = numbersOf(b);
+  return numbersOf(a).some((number) => numbers.includes(number));
+}
+
+/** Whether both are one format under one number. */
+export function sameFormat(a: Format, b: Format): boolean {
+  return (
+    a.payloadType === b.payloadType &&
+    a.codec === b.codec &&
+    codecNamed(a.codec).matches(parameters(a.parameters), parameters(b.parameters))
+  );
+}
+
+/**
+ * What we take of an offered section: the client's first codec of the table alone, so that a publication's
+ * codec is known once negotiated; with audio also the wrapper around that codec, in the client's order.
+ */
+export function chooseFormats(offered: readonly Format[]): Format[] {
+  const primary = offered.find((format) => codecNamed(format.codec).wraps === undefined);
+  if (primary === undefined) return [];
+  const wrapper = offered.find((format) => codecNamed(format.codec).wraps === primary.codec);
+  return offered.filter((format) => format === primary || format === wrapper);
+}
+
+/** Finds or gives the numbers under which this session knows a publisher's formats. */
+export function mapFormats(
+  state: SessionState,
+  sources: readonly Format[],
+): { state: SessionState; formats: Format[] } | undefined {
+  let next = state;
+  const mapped = new Map<Format, Format>();
+  // Wrappers last: their parameters name the number of what they wrap.
+  const order = [...sources].sort((a, b) => rank(a) - rank(b));
+  for (const source of order) {
+    const wraps = codecNamed(source.codec).wraps;
+    const inner = [...mapped.values()].find((format) => format.codec === wraps)?.payloadType;
+    const text = wraps === undefined ? source.parameters : `${inner ?? 0}/${inner ?? 0}`;
+    const known = next.formats.find((format) => isExactly(format, source, text));
+    if (known !== undefined) {
+      mapped.set(source, known);
+      continue;
+    }
+    const made = allocate(next, source, text);
+    if (made === undefined) return undefined;
+    next = { ...next, formats: [...next.formats, made] };
+    mapped.set(source, made);
+  }
+  return { state: next, formats: sources.flatMap((source) => mapped.get(source) ?? []) };
+}
+
+function rank(format: Format): number {
+  return codecNamed(format.codec).wraps === undefined ? 0 : 1;
+}
+
+function isExactly(known: Format, source: Format, text: string): boolean {
+  const a = parameters(known.parameters);
+  const b = parameters(text);
+  const names = Object.fromEntries([...a.keys(), ...b.keys()].map((name) => [name, '']));
+  return known.codec === source.codec && sameValues(a, b, names);
+}
+
+function allocate(state: SessionState, source: Format, text: string): Format | undefined {
+  const codec = codecNamed(source.codec);
+  const taken = new Set([...state.reserved.payloadTypes, ...state.formats.flatMap(numbersOf)]);
+  // The publisher's own numbers where they are free: RED's payload carries the number of what it wraps.
+  const payloadType = take(taken, source.payloadType);
+  const rtxPayloadType = codec.rtx ? take(taken, source.rtxPayloadType) : undefined;
+  if (payloadType === undefined) return undefined;
+  const has = (name: keyof Feedback): boolean => codec.feedback.includes(name);
+  return {
+    payloadType,
+    codec: codec.name,
+    kind: codec.kind,
+    clockRate: codec.clockRate,
+    ...(codec.channels === undefined ? {} : { channels: codec.channels }),
+    parameters: text,
+    ...(rtxPayloadType === undefined ? {} : { rtxPayloadType }),
+    feedback: {
+      nack: has('nack'),
+      nackPli: has('nackPli'),
+      ccmFir: has('ccmFir'),
+      transportCc: has('transportCc'),
+    },
+  };
+}
+
+/** RFC 3551 section 3 and RFC 5761: the dynamic range, then what is free below RTCP's numbers. */
+function take(taken: Set<number>, preferred: number | undefined): number | undefined {
+  const candidates = preferred === undefined ? [] : [preferred];
+  for (let number = 96; number <= 127; number += 1) candidates.push(number);
+  for (let number = 35; number <= 63; number += 1) candidates.push(number);
+  const free = candidates.find((number) => !taken.has(number));
+  if (free !== undefined) taken.add(free);
+  return free;
+}

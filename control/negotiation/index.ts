@@ -1,0 +1,9 @@
+/** Pure decisions on a session: (state, the client's description, what is wanted) -> (next state, description). */
+export { answer } from './answer.ts';
+export { close } from './close.ts';
+export { type EngineTable, engineTable } from './engine-table.ts';
+export { pull } from './pull.ts';
+export { connect, push, pushDiscovered, reoffer } from './push.ts';
+export { isRefusal, type Refusal, type RefusalCode, refuse } from './refusal.ts';
+export { endPublication, findPublication, newSession } from './session.ts';
+export type { Endpoint, Result, SessionDescription, Source } from './types.ts';

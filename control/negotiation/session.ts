@@ -1,0 +1,84 @@
+import type { Format, MediaKind } from './media.ts';
+import { SESSION_STATE_VERSION, type SessionState, type Transceiver } from './state.ts';
+
+export interface NewSession {
+  sessionId: string;
+  appId: string;
+  correlationId?: string;
+  createdAt: number;
+  ice: { ufrag: string; password: string };
+  /** The number in our o= line. */
+  originId: string;
+}
+
+export function newSession(args: NewSession): SessionState {
+  return {
+    version: SESSION_STATE_VERSION,
+    sessionId: args.sessionId,
+    appId: args.appId,
+    ...(args.correlationId === undefined ? {} : { correlationId: args.correlationId }),
+    createdAt: args.createdAt,
+    ice: args.ice,
+    origin: { id: args.originId, version: 0 },
+    transceivers: [],
+    formats: [],
+    headerExtensions: [],
+    reserved: { payloadTypes: [], headerExtensionIds: [] },
+    nextPublicationId: 1,
+    nextSubscriptionId: 1,
+  };
+}
+
+/** The open publication of that name. */
+export function findPublication(
+  state: SessionState,
+  trackName: string,
+): { publicationId: number; kind: MediaKind; formats: readonly Format[] } | undefined {
+  const transceiver = state.transceivers.find(
+    ({ publication }) => publication?.open === true && publication.trackName === trackName,
+  );
+  if (transceiver?.publication === undefined) return undefined;
+  return {
+    publicationId: transceiver.publication.id,
+    kind: transceiver.kind,
+    formats: formatsOf(state, transceiver),
+  };
+}
+
+export function formatsOf(state: SessionState, transceiver: Transceiver): Format[] {
+  return transceiver.payloadTypes.flatMap((number) =>
+    state.formats.filter((format) => format.payloadType === number),
+  );
+}
+
+/** A change of transceivers, made to the outstanding offer's too. */
+export function mapTransceivers(state: SessionState, change: (t: Transceiver) => Transceiver): SessionState {
+  return {
+    ...state,
+    transceivers: state.transceivers.map(change),
+    ...(state.offer === undefined ? {} : { offer: { transceivers: state.offer.transceivers.map(change) } }),
+  };
+}
+
+/** Both directions of an m-line end; it stays in the descriptions as inactive. */
+export function ended(transceiver: Transceiver): Transceiver {
+  return {
+    ...transceiver,
+    direction: 'inactive',
+    ...(transceiver.publication === undefined
+      ? {}
+      : { publication: { ...transceiver.publication, open: false } }),
+    ...(transceiver.subscription === undefined
+      ? {}
+      : { subscription: { ...transceiver.subscription, open: false } }),
+  };
+}
+
+/** A publication that fell silent for good is collected. */
+export function endPublication(state: SessionState, publicationId: number): SessionState {
+  return mapTransceivers(state, (transceiver) =>
+    transceiver.publication?.id === publicationId
+      ? { ...transceiver, publication: { ...transceiver.publication, open: false } }
+      : transceiver,
+  );
+}

@@ -1,0 +1,31 @@
+import type { Format, MediaKind } from './media.ts';
+import type { SessionState } from './state.ts';
+
+export type SessionDescription = { type: 'offer' | 'answer'; sdp: string };
+
+/** Where the engine is and who it is: what our descriptions say of it. */
+export interface Endpoint {
+  readonly fingerprintSha256: Uint8Array;
+  readonly candidates: readonly { readonly ip: string; readonly port: number }[];
+}
+
+/** The outcome of one track of a request. */
+export type Result = {
+  mid?: string;
+  trackName?: string;
+  sessionId?: string;
+  errorCode?: string;
+  errorDescription?: string;
+};
+
+/** A publication of another session that is to be received. */
+export type Source = {
+  sessionId: string;
+  trackName: string;
+  publicationId: number;
+  kind: MediaKind;
+  formats: readonly Format[];
+};
+
+export type Described = { next: SessionState; description: SessionDescription };
+export type DescribedItems = Described & { items: Result[] };

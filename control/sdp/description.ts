@@ -1,0 +1,51 @@
+/** A session description (RFC 8866) as data: what WebRTC peers say, without policy. */
+
+export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+
+export interface Description {
+  readonly iceLite: boolean;
+  /** The mids of each a=group:BUNDLE (RFC 9143), in order. */
+  readonly bundles: readonly (readonly string[])[];
+  readonly media: readonly MediaSection[];
+}
+
+/** One m= section. What stood at session level and was not repeated here has been filled in. */
+export interface MediaSection {
+  /** `audio`, `video`, `application`, ... */
+  readonly media: string;
+  readonly port: number;
+  readonly protocol: string;
+  /** The rest of the m= line. */
+  readonly payloads: string;
+  readonly mid?: string;
+  readonly direction: Direction;
+  readonly bundleOnly: boolean;
+  readonly rtcpMux: boolean;
+  readonly ice?: { readonly ufrag: string; readonly password: string };
+  readonly fingerprint?: { readonly algorithm: string; readonly value: string };
+  readonly setup?: string;
+  /** In the m= line's order; those without a=rtpmap only where RFC 3551 gives them a meaning. */
+  readonly formats: readonly RtpFormat[];
+  readonly extensions: readonly RtpExtension[];
+  /** In order, each once. */
+  readonly ssrcs: readonly number[];
+  readonly ssrcGroups: readonly { readonly semantics: string; readonly ssrcs: readonly number[] }[];
+}
+
+export interface RtpFormat {
+  readonly payloadType: number;
+  readonly encoding: string;
+  readonly clockRate: number;
+  readonly channels?: number;
+  /** The a=fmtp text; empty when there was none. */
+  readonly parameters: string;
+  /** The a=rtcp-fb texts that count for it, e.g. `nack pli`. */
+  readonly feedback: readonly string[];
+}
+
+/** a=extmap (RFC 8285 section 5). */
+export interface RtpExtension {
+  readonly id: number;
+  readonly uri: string;
+  readonly direction?: string;
+}

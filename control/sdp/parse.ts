@@ -1,0 +1,145 @@
+import * as sdpTransform from 'sdp-transform';
+import type { Description, Direction, MediaSection, RtpFormat } from './description.ts';
+
+/** Bounds on what is parsed at all: text comes from anyone who holds an app's secret. */
+export const SDP_LIMITS = { characters: 1_048_576, lines: 40_000, lineCharacters: 8_192, mediaSections: 256 };
+
+export type ParseResult =
+  | { readonly ok: true; readonly description: Description }
+  /** `problem` never quotes the text. */
+  | { readonly ok: false; readonly problem: string };
+
+type ParsedMedia = sdpTransform.SessionDescription['media'][number];
+type ParsedSession = sdpTransform.SessionDescription;
+
+/** Reads a session description (RFC 8866); never throws. */
+export function parseSdp(text: string): ParseResult {
+  const problem = problemOfSize(text);
+  if (problem !== undefined) return { ok: false, problem };
+  try {
+    const session = sdpTransform.parse(text);
+    // The parser's types promise required lines; hostile text has none of them.
+    const version: unknown = session.version;
+    if (version !== 0) return { ok: false, problem: 'it does not begin with the line v=0' };
+    return {
+      ok: true,
+      description: {
+        iceLite: session.icelite !== undefined,
+        bundles: (session.groups ?? [])
+          .filter((group) => String(group.type) === 'BUNDLE')
+          .map((group) => words(group.mids)),
+        media: session.media.map((media) => section(media, session)),
+      },
+    };
+  } catch {
+    return { ok: false, problem: 'it is not readable as SDP' };
+  }
+}
+
+/** Looked at before the parser, whose time grows with lines. */
+function problemOfSize(text: string): string | undefined {
+  if (text.trim() === '') return 'it is empty';
+  if (text.length > SDP_LIMITS.characters) return 'it is too long';
+  const lines = text.split(/\r\n|\r|\n/);
+  if (lines.length > SDP_LIMITS.lines) return 'it has too many lines';
+  let sections = 0;
+  for (const line of lines) {
+    if (line.length > SDP_LIMITS.lineCharacters) return 'it has a line that is too long';
+    if (line.startsWith('m=')) sections += 1;
+  }
+  if (sections > SDP_LIMITS.mediaSections) {
+    return `it has more than ${SDP_LIMITS.mediaSections} m= sections`;
+  }
+  return undefined;
+}
+
+function section(media: ParsedMedia, session: ParsedSession): MediaSection {
+  const ufrag = media.iceUfrag ?? session.iceUfrag;
+  const password = media.icePwd ?? session.icePwd;
+  const fingerprint = media.fingerprint ?? session.fingerprint;
+  const setup = media.setup ?? session.setup;
+  const direction: Direction = media.direction ?? session.direction ?? 'sendrecv';
+  return {
+    media: String(media.type ?? ''),
+    port: typeof media.port === 'number' ? media.port : 0,
+    protocol: String(media.protocol ?? ''),
+    payloads: String(media.payloads ?? ''),
+    // The parser makes numbers of what looks like numbers: a mid stays text.
+    ...(media.mid === undefined ? {} : { mid: String(media.mid) }),
+    direction,
+    bundleOnly: media.bundleOnly !== undefined,
+    rtcpMux: media.rtcpMux !== undefined,
+    ...(ufrag === undefined || password === undefined
+      ? {}
+      : { ice: { ufrag: String(ufrag), password: String(password) } }),
+    ...(fingerprint === undefined
+      ? {}
+      : {
+          fingerprint: {
+            algorithm: String(fingerprint.type).toLowerCase(),
+            value: String(fingerprint.hash),
+          },
+        }),
+    ...(setup === undefined ? {} : { setup: String(setup) }),
+    formats: formats(media),
+    extensions: [...(session.ext ?? []), ...(media.ext ?? [])]
+      .filter((extension) => extension['encrypt-uri'] === undefined)
+      .map((extension) => ({
+        id: Number(extension.value),
+        uri: String(extension.uri),
+        ...(extension.direction === undefined ? {} : { direction: String(extension.direction) }),
+      })),
+    ssrcs: [...new Set((media.ssrcs ?? []).map((line) => Number(line.id)))].filter(isSsrc),
+    ssrcGroups: (media.ssrcGroups ?? []).map((group) => ({
+      semantics: String(group.semantics),
+      ssrcs: words(group.ssrcs).map(Number).filter(isSsrc),
+    })),
+  };
+}
+
+/** Payload types with a fixed meaning (RFC 3551 section 6), of those that WebRTC endpoints use. */
+const STATIC_FORMATS: Readonly<Record<string, { codec: string; rate: number }>> = {
+  0: { codec: 'PCMU', rate: 8000 },
+  8: { codec: 'PCMA', rate: 8000 },
+};
+
+function formats(media: ParsedMedia): RtpFormat[] {
+  const mapped = new Map((media.rtp ?? []).map((rtp) => [String(rtp.payload), rtp]));
+  const parameters = new Map((media.fmtp ?? []).map((fmtp) => [String(fmtp.payload), String(fmtp.config)]));
+  const feedback = new Map<string, string[]>();
+  for (const line of media.rtcpFb ?? []) {
+    const key = String(line.payload);
+    const text = line.subtype === undefined ? String(line.type) : `${line.type} ${line.subtype}`;
+    feedback.set(key, [...(feedback.get(key) ?? []), text]);
+  }
+  const result: RtpFormat[] = [];
+  for (const word of new Set(words(media.payloads))) {
+    const rtp = mapped.get(word) ?? staticFormat(word);
+    const payloadType = Number(word);
+    if (rtp === undefined || !Number.isInteger(payloadType) || payloadType > 127) continue;
+    const channels = 'encoding' in rtp ? Number(rtp.encoding) : 1;
+    result.push({
+      payloadType,
+      encoding: String(rtp.codec),
+      clockRate: Number(rtp.rate ?? 0),
+      ...(channels > 1 ? { channels } : {}),
+      parameters: parameters.get(word) ?? '',
+      feedback: [...(feedback.get(word) ?? []), ...(feedback.get('*') ?? [])],
+    });
+  }
+  return result;
+}
+
+function staticFormat(word: string): { codec: string; rate: number } | undefined {
+  return Object.hasOwn(STATIC_FORMATS, word) ? STATIC_FORMATS[word] : undefined;
+}
+
+function isSsrc(value: number): boolean {
+  return Number.isInteger(value) && value > 0 && value <= 0xffff_ffff;
+}
+
+function words(text: unknown): string[] {
+  return String(text ?? '')
+    .split(' ')
+    .filter((word) => word !== '');
+}

@@ -1,0 +1,140 @@
+import * as sdpTransform from 'sdp-transform';
+import type { Direction, RtpExtension, RtpFormat } from './description.ts';
+
+/** What one of our descriptions says. */
+export interface OutgoingDescription {
+  readonly origin: { readonly id: string; readonly version: number };
+  readonly bundle: readonly string[];
+  readonly sections: readonly OutgoingSection[];
+}
+
+export type OutgoingSection = RejectedSection | ActiveSection;
+
+/** An m= section with port 0 (RFC 3264 section 6). */
+export interface RejectedSection {
+  readonly rejected: true;
+  readonly media: string;
+  readonly protocol: string;
+  readonly payloads: string;
+  readonly mid: string;
+}
+
+export interface ActiveSection {
+  readonly rejected: false;
+  readonly media: string;
+  readonly mid: string;
+  readonly direction: Direction;
+  readonly ice: { readonly ufrag: string; readonly password: string };
+  /** Hex pairs separated by colons. */
+  readonly fingerprintSha256: string;
+  readonly setup: 'actpass' | 'active' | 'passive';
+  readonly candidates: readonly { readonly ip: string; readonly port: number }[];
+  readonly formats: readonly RtpFormat[];
+  readonly extensions: readonly RtpExtension[];
+  readonly stream?: OutgoingStream;
+}
+
+/** What we send on a section: a=msid (RFC 8830), a=ssrc and a=ssrc-group (RFC 5576). */
+export interface OutgoingStream {
+  readonly streamId: string;
+  readonly trackId: string;
+  readonly cname: string;
+  readonly ssrc: number;
+  readonly rtxSsrc?: number;
+}
+
+/** Writes a description of an ICE-lite peer (RFC 8839 section 5.3) with all media in one BUNDLE. */
+export function writeSdp(description: OutgoingDescription): string {
+  const { origin, bundle, sections } = description;
+  return sdpTransform.write({
+    version: 0,
+    origin: {
+      username: '-',
+      sessionId: origin.id,
+      sessionVersion: origin.version,
+      netType: 'IN',
+      ipVer: 4,
+      address: '127.0.0.1',
+    },
+    name: '-',
+    timing: { start: 0, stop: 0 },
+    icelite: 'ice-lite',
+    ...(bundle.length === 0 ? {} : { groups: [{ type: 'BUNDLE', mids: bundle.join(' ') }] }),
+    msidSemantic: { semantic: 'WMS', token: '*' },
+    media: sections.map((section) => (section.rejected ? rejected(section) : active(section))),
+  });
+}
+
+type WrittenMedia = sdpTransform.SessionDescription['media'][number];
+
+const NO_ADDRESS = { version: 4, ip: '0.0.0.0' };
+
+function rejected(section: RejectedSection): WrittenMedia {
+  return {
+    type: section.media,
+    port: 0,
+    protocol: section.protocol,
+    payloads: section.payloads,
+    rtp: [],
+    fmtp: [],
+    connection: NO_ADDRESS,
+    mid: section.mid,
+    direction: 'inactive',
+  };
+}
+
+function active(section: ActiveSection): WrittenMedia {
+  const { formats, stream } = section;
+  return {
+    type: section.media,
+    port: 9,
+    protocol: 'UDP/TLS/RTP/SAVPF',
+    payloads: formats.map((format) => format.payloadType).join(' '),
+    connection: NO_ADDRESS,
+    mid: section.mid,
+    direction: section.direction,
+    iceUfrag: section.ice.ufrag,
+    icePwd: section.ice.password,
+    fingerprint: { type: 'sha-256', hash: section.fingerprintSha256 },
+    setup: section.setup,
+    rtcpMux: 'rtcp-mux',
+    rtcpRsize: 'rtcp-rsize',
+    rtp: formats.map((format) => ({
+      payload: format.payloadType,
+      codec: format.encoding,
+      rate: format.clockRate,
+      ...(format.channels === undefined ? {} : { encoding: format.channels }),
+    })),
+    fmtp: formats
+      .filter((format) => format.parameters !== '')
+      .map((format) => ({ payload: format.payloadType, config: format.parameters })),
+    rtcpFb: formats.flatMap((format) =>
+      format.feedback.map((text) => ({ payload: format.payloadType, type: text })),
+    ),
+    ext: section.extensions.map((extension) => ({ value: extension.id, uri: extension.uri })),
+    candidates: section.candidates.map((candidate, index) => ({
+      foundation: String(index + 1),
+      component: 1,
+      transport: 'udp',
+      // RFC 8445 section 5.1.2.1: host candidates, the engine's first address preferred.
+      priority: 126 * 2 ** 24 + (65_535 - index) * 256 + 255,
+      ip: candidate.ip,
+      port: candidate.port,
+      type: 'host',
+    })),
+    ...(section.candidates.length === 0 ? {} : { endOfCandidates: 'end-of-candidates' as const }),
+    ...(stream === undefined ? {} : streamLines(stream)),
+  };
+}
+
+function streamLines(stream: OutgoingStream): Pick<WrittenMedia, 'msid' | 'ssrcs' | 'ssrcGroups'> {
+  const ssrcs = stream.rtxSsrc === undefined ? [stream.ssrc] : [stream.ssrc, stream.rtxSsrc];
+  return {
+    msid: [{ id: stream.streamId, appdata: stream.trackId }],
+    ...(ssrcs.length > 1 ? { ssrcGroups: [{ semantics: 'FID', ssrcs: ssrcs.join(' ') }] } : {}),
+    ssrcs: ssrcs.flatMap((id) => [
+      { id, attribute: 'cname', value: stream.cname },
+      { id, attribute: 'msid', value: `${stream.streamId} ${stream.trackId}` },
+    ]),
+  };
+}
