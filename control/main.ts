@@ -1,4 +1,63 @@
-import { x } from '@switchyard/contract';
-import { HelloSchema } from './engine-link/generated/engine_pb.ts';
+/** Reads the configuration, builds the parts and connects them; the only file that knows them all. */
+import { openStore } from './accounts/store.ts';
+import { readConfig } from './config.ts';
+import { type Supervisor, superviseEngine } from './engine-link/index.ts';
+import { buildServer } from './http/server.ts';
+import { openLog } from './observe/log.ts';
+import { systemClock } from './session/clock.ts';
+import { openSessions } from './session/sessions.ts';
 
-console.log(x, HelloSchema.typeName);
+const config = readConfig(process.env);
+const log = openLog(config.logLevel);
+const store = await openStore({ ...config, replaceSecret: process.argv.includes('--new-secret') });
+
+// Each needs the other: sessions command the engine, the engine's events go to sessions.
+const sessions = openSessions((): Supervisor => engine, systemClock, log);
+const engine = superviseEngine({
+  ...config,
+  log,
+  onEvent: sessions.onEvent,
+  onSnapshot: sessions.onSnapshot,
+});
+const demoDir = config.demo ? config.demoDir : undefined;
+const server = await buildServer({ sessions, store, log, host: config.host, demoDir });
+
+try {
+  // First the port: a second control must fail here, before it takes the engine from the first one.
+  await server.listen({ host: config.host, port: config.port });
+  await engine.start();
+} catch (error) {
+  console.error(`Switchyard cannot start: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
+
+const address = server.server.address();
+const port = typeof address === 'object' && address !== null ? address.port : config.port;
+const name = config.host.includes(':') ? `[${config.host}]` : config.host;
+const origin = `http://${name}:${port}`;
+console.log(`Switchyard is ready.
+  Base URL  ${origin}/v1
+  App ID    ${store.firstAppId}
+  Secret    ${store.newSecret ?? 'was shown when it was made; `npm start -- --new-secret` replaces it'}
+${demoDir === undefined ? '' : `  Demo      ${origin}/demo/\n`}`);
+
+// Ctrl-C comes twice when npm and the terminal both pass it on: only a later one is impatience.
+const IMPATIENCE_MS = 500;
+let interruptedAt: number | undefined;
+process.on('SIGINT', () => {
+  if (interruptedAt !== undefined) {
+    if (Date.now() - interruptedAt > IMPATIENCE_MS) process.exit(130);
+    return;
+  }
+  interruptedAt = Date.now();
+  void engine
+    .leave()
+    .catch((error: unknown) => log.debug({ error: String(error) }, 'engine left without an answer'))
+    .then(() => server.close())
+    .finally(() => process.exit(0));
+});
+// A deploy: the engine and its calls go on.
+process.on('SIGTERM', () => {
+  engine.detach();
+  void server.close().finally(() => process.exit(0));
+});

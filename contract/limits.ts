@@ -1,0 +1,13 @@
+/** Figures that clients can run into. Times are in milliseconds. */
+export const limits = {
+  bodyBytes: 1024 * 1024,
+  tracksPerRequest: 64,
+  waitForTransportMs: 5_000,
+  waitForMediaMs: 5_000,
+  /** A session without any negotiation or connectivity expires after this. */
+  unconnectedSessionMs: 60_000,
+  /** A session that lost connectivity can be used again for so long. */
+  disconnectedSessionMs: 30_000,
+  /** A track without media is collected after this. */
+  silentTrackMs: 30_000,
+} as const;

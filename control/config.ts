@@ -1,0 +1,103 @@
+/** Every setting: its environment variable, default and meaning. */
+import { existsSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The settings as an operator sees them; documentation is printed from here. */
+export const settings = {
+  SWITCHYARD_HOST: { default: '127.0.0.1', meaning: 'Address that the HTTP API listens on.' },
+  SWITCHYARD_PORT: { default: '8080', meaning: 'TCP port of the HTTP API.' },
+  SWITCHYARD_DATA_DIR: {
+    default: './.switchyard',
+    meaning: 'Where apps, the engine socket and its log are.',
+  },
+  SWITCHYARD_MEDIA_PORT: { default: '7882', meaning: 'UDP port of media.' },
+  SWITCHYARD_LISTEN: {
+    default: '',
+    meaning: 'Addresses for media, comma-separated. Empty: all of this host but link-local ones.',
+  },
+  SWITCHYARD_ANNOUNCE: { default: '', meaning: 'Addresses that candidates name instead, comma-separated.' },
+  SWITCHYARD_DEMO: { default: '', meaning: 'on or off: the demo page. Empty: on when the host is loopback.' },
+  SWITCHYARD_ENGINE: { default: '', meaning: 'Path of the engine. Empty: target/release/switchyard-engine.' },
+  SWITCHYARD_LOG_LEVEL: { default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent.' },
+  SWITCHYARD_APP_ID: { default: '', meaning: 'App ID of the first app: 32 hex digits. Empty: random.' },
+  SWITCHYARD_APP_SECRET: { default: '', meaning: 'Secret of the first app. Empty: random, printed once.' },
+} as const;
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly socketPath: string;
+  readonly mediaPort: number;
+  readonly listen: readonly string[];
+  readonly announce: readonly string[];
+  readonly demo: boolean;
+  readonly demoDir: string;
+  readonly enginePath: string;
+  readonly logLevel: string;
+  readonly appId: string | undefined;
+  readonly appSecret: string | undefined;
+}
+
+/** Reads the settings; throws with the variable's name where a value cannot be used. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const value = (name: keyof typeof settings): string => env[name]?.trim() || settings[name].default;
+  const root = repositoryRoot();
+  const host = value('SWITCHYARD_HOST');
+  const dataDir = resolve(value('SWITCHYARD_DATA_DIR'));
+  const appId = value('SWITCHYARD_APP_ID') || undefined;
+  if (appId !== undefined && !/^[0-9a-f]{32}$/.test(appId))
+    throw new Error('SWITCHYARD_APP_ID must be 32 lower-case hex digits');
+  const listed = list(value('SWITCHYARD_LISTEN'));
+  const demo = value('SWITCHYARD_DEMO').toLowerCase();
+  return {
+    host,
+    port: port('SWITCHYARD_PORT', value('SWITCHYARD_PORT')),
+    dataDir,
+    socketPath: join(dataDir, 'engine.sock'),
+    mediaPort: port('SWITCHYARD_MEDIA_PORT', value('SWITCHYARD_MEDIA_PORT')),
+    listen: listed.length > 0 ? listed : hostAddresses(),
+    announce: list(value('SWITCHYARD_ANNOUNCE')),
+    demo: demo === '' ? isLoopback(host) : ['on', '1', 'true', 'yes'].includes(demo),
+    demoDir: join(root, 'demo'),
+    enginePath: value('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine'),
+    logLevel: value('SWITCHYARD_LOG_LEVEL'),
+    appId,
+    appSecret: value('SWITCHYARD_APP_SECRET') || undefined,
+  };
+}
+
+/** Whether a host name means this machine only. */
+export function isLoopback(host: string): boolean {
+  return ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host);
+}
+
+function port(name: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number > 65535)
+    throw new Error(`${name} must be a port number`);
+  return number;
+}
+
+function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}
+
+function hostAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .map(({ address }) => address)
+    .filter((address) => !/^(fe[89ab][0-9a-f]:|169\.254\.)/i.test(address));
+}
+
+// This file runs both as control/config.ts (tests) and control/dist/config.js.
+function repositoryRoot(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const parent = resolve(here, '..');
+  return existsSync(join(parent, 'proto/engine.proto')) ? parent : resolve(here, '../..');
+}

@@ -1,0 +1,112 @@
+/** One connection to the engine: frames, and which answer belongs to which request. */
+import { connect as connectSocket } from 'node:net';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import {
+  type Answer,
+  type Event,
+  FromEngineSchema,
+  type HelloAnswer,
+  ProtocolVersion,
+  RequestSchema,
+} from './generated/engine_pb.ts';
+
+export type RequestBody = NonNullable<MessageInitShape<typeof RequestSchema>['body']>;
+
+export interface Connection {
+  readonly hello: HelloAnswer;
+  /** Rejects when the engine refuses, or is lost before it answers. */
+  request(body: RequestBody): Promise<Answer['body']>;
+  close(): void;
+}
+
+/** The engine is gone, or gone from us. */
+export interface EngineLost extends Error {
+  readonly engineLost: true;
+}
+
+export function isEngineLost(error: unknown): error is EngineLost {
+  return error instanceof Error && 'engineLost' in error;
+}
+
+export function engineLost(): EngineLost {
+  return Object.assign(new Error('the media engine is not there'), { engineLost: true as const });
+}
+
+export interface ConnectionEvents {
+  readonly onEvent: (event: Event) => void;
+  /** Once, when an established connection ends, whoever ended it. */
+  readonly onEnd: () => void;
+}
+
+// A snapshot of many sessions is the largest message.
+const MAX_FRAME = 256 * 1024 * 1024;
+
+/** Connects and says hello; rejects when nobody listens or the versions differ. */
+export async function openConnection(path: string, events: ConnectionEvents): Promise<Connection> {
+  const socket = connectSocket(path);
+  const waiting = new Map<bigint, { resolve(body: Answer['body']): void; reject(error: Error): void }>();
+  let lastId = 0n;
+  let over = false;
+  let greeted = false;
+  let received: Buffer = Buffer.alloc(0);
+
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+  });
+  // An error is followed by 'close', which does the work.
+  socket.on('error', () => undefined);
+  socket.on('close', () => {
+    over = true;
+    for (const { reject } of waiting.values()) reject(engineLost());
+    waiting.clear();
+    if (greeted) events.onEnd();
+  });
+  socket.on('data', (chunk: Buffer) => {
+    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+    try {
+      while (received.length >= 4) {
+        const length = received.readUInt32BE(0);
+        if (length > MAX_FRAME) throw new Error('frame too long');
+        if (received.length < 4 + length) return;
+        const frame = received.subarray(4, 4 + length);
+        received = received.subarray(4 + length);
+        dispatch(frame);
+      }
+    } catch {
+      // Out of step with the engine: nothing after this can be trusted.
+      socket.destroy();
+    }
+  });
+
+  function dispatch(frame: Uint8Array): void {
+    const { body } = fromBinary(FromEngineSchema, frame);
+    if (body.case === 'event') events.onEvent(body.value);
+    if (body.case !== 'answer') return;
+    const request = waiting.get(body.value.id);
+    waiting.delete(body.value.id);
+    if (body.value.body.case === 'error')
+      request?.reject(new Error(`the engine refused: ${body.value.body.value.description}`));
+    else request?.resolve(body.value.body);
+  }
+
+  function request(body: RequestBody): Promise<Answer['body']> {
+    if (over) return Promise.reject(engineLost());
+    const id = ++lastId;
+    const payload = toBinary(RequestSchema, create(RequestSchema, { id, body }));
+    const head = Buffer.alloc(4);
+    head.writeUInt32BE(payload.length);
+    return new Promise((resolve, reject) => {
+      waiting.set(id, { resolve, reject });
+      socket.write(Buffer.concat([head, payload]));
+    });
+  }
+
+  const answer = await request({ case: 'hello', value: { version: ProtocolVersion.PROTOCOL_VERSION_1 } });
+  if (answer.case !== 'hello' || answer.value.version !== ProtocolVersion.PROTOCOL_VERSION_1) {
+    socket.destroy();
+    throw new Error('the running engine speaks another version: stop it with `npm run stop`');
+  }
+  greeted = true;
+  return { hello: answer.value, request, close: () => socket.destroy() };
+}

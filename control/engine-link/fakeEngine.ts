@@ -1,0 +1,78 @@
+/** For tests: an engine without media over a real Unix socket. */
+import { createServer, type Socket } from 'node:net';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import {
+  type AnswerSchema,
+  type ApplySession,
+  type EventSchema,
+  FromEngineSchema,
+  ProtocolVersion,
+  RequestSchema,
+  TransportState,
+} from './generated/engine_pb.ts';
+
+export interface FakeEngine {
+  readonly tables: Map<string, ApplySession>;
+  emit(event: MessageInitShape<typeof EventSchema>): void;
+  close(): void;
+}
+
+/** Listens on a socket path. */
+export async function startFakeEngine(path: string): Promise<FakeEngine> {
+  const tables = new Map<string, ApplySession>();
+  const sockets = new Set<Socket>();
+
+  function send(socket: Socket, body: MessageInitShape<typeof FromEngineSchema>['body']): void {
+    const payload = toBinary(FromEngineSchema, create(FromEngineSchema, body === undefined ? {} : { body }));
+    const head = Buffer.alloc(4);
+    head.writeUInt32BE(payload.length);
+    socket.write(head);
+    socket.write(payload);
+  }
+
+  function answer(frame: Uint8Array): MessageInitShape<typeof AnswerSchema> {
+    const { id, body } = fromBinary(RequestSchema, frame);
+    if (body.case === 'hello') {
+      const version = ProtocolVersion.PROTOCOL_VERSION_1;
+      const candidates = [{ ip: '127.0.0.1', port: 7882 }];
+      const value = { version, pid: 1, certificateSha256: new Uint8Array(32), candidates };
+      return { id, body: { case: 'hello', value } };
+    }
+    if (body.case === 'snapshot') {
+      const sessions = [...tables.values()].map(({ sessionId, controlState }) => ({
+        sessionId,
+        controlState,
+        transportState: TransportState.CONNECTING,
+      }));
+      return { id, body: { case: 'snapshot', value: { sessions } } };
+    }
+    if (body.case === 'applySession') tables.set(body.value.sessionId, body.value);
+    if (body.case === 'closeSession') tables.delete(body.value.sessionId);
+    return { id, body: { case: 'done', value: {} } };
+  }
+
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    let received = Buffer.alloc(0);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= 4 && received.length >= 4 + received.readUInt32BE(0)) {
+        const end = 4 + received.readUInt32BE(0);
+        send(socket, { case: 'answer', value: answer(received.subarray(4, end)) });
+        received = received.subarray(end);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return {
+    tables,
+    emit(event) {
+      for (const socket of sockets) send(socket, { case: 'event', value: event });
+    },
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}

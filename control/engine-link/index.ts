@@ -1,0 +1,4 @@
+/** The only part of control that knows the engine. */
+export { isEngineLost } from './connection.ts';
+export { type Event, PublicationState, type SessionSnapshot, TransportState } from './generated/engine_pb.ts';
+export { type Engine, type SessionTable, type Supervisor, superviseEngine } from './supervisor.ts';

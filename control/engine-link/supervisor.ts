@@ -1,0 +1,169 @@
+/** Keeps an engine: attaches to the one that runs, starts one where none does, again when it dies. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, open, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Log } from '../observe/log.ts';
+import { type Connection, engineLost, openConnection } from './connection.ts';
+import type { ApplySessionSchema, Event, HelloAnswer, SessionSnapshot } from './generated/engine_pb.ts';
+
+export type SessionTable = Omit<
+  MessageInitShape<typeof ApplySessionSchema>,
+  'sessionId' | 'controlState' | '$typeName'
+>;
+
+/** What sessions ask of the engine. */
+export interface Engine {
+  /** Throws while no engine is there. */
+  hello(): HelloAnswer;
+  applySession(sessionId: string, controlState: string, table: SessionTable): Promise<void>;
+  closeSession(sessionId: string): Promise<void>;
+}
+
+export interface Supervisor extends Engine {
+  start(): Promise<void>;
+  /** Ends the engine with all calls. */
+  leave(): Promise<void>;
+  /** Lets the engine go on without us. */
+  detach(): void;
+}
+
+export interface SupervisorOptions {
+  readonly enginePath: string;
+  readonly socketPath: string;
+  readonly dataDir: string;
+  readonly mediaPort: number;
+  readonly listen: readonly string[];
+  readonly announce: readonly string[];
+  readonly log: Log;
+  readonly onEvent: (event: Event) => void;
+  /** All that the engine has: empty for a new one. Sessions that are not in it are gone. */
+  readonly onSnapshot: (sessions: readonly SessionSnapshot[]) => void;
+}
+
+const START_ATTEMPTS = 100;
+const START_INTERVAL_MS = 50;
+const RESTART_INTERVAL_MS = 1_000;
+
+export function superviseEngine(options: SupervisorOptions): Supervisor {
+  const { log, socketPath } = options;
+  let connection: Connection | undefined;
+  let leaving = false;
+
+  function onEnd(): void {
+    connection = undefined;
+    if (leaving) return;
+    log.error('engine lost');
+    void recover();
+  }
+
+  async function recover(): Promise<void> {
+    while (!leaving) {
+      try {
+        await start();
+        return;
+      } catch (error) {
+        log.error({ error: String(error) }, 'engine could not be started');
+        await sleep(RESTART_INTERVAL_MS);
+      }
+    }
+  }
+
+  async function start(): Promise<void> {
+    // Events that overtake the snapshot's handling would find no sessions.
+    let early: Event[] | undefined = [];
+    const events = {
+      onEnd,
+      onEvent: (event: Event) => (early === undefined ? options.onEvent(event) : void early.push(event)),
+    };
+    const opened = (await attach(events)) ?? (await launch(events));
+    const answer = await opened.request({ case: 'snapshot', value: {} });
+    if (answer.case !== 'snapshot') throw new Error('the engine gave no snapshot');
+    // Restoring sessions can already need commands.
+    connection = opened;
+    options.onSnapshot(answer.value.sessions);
+    const missed = early;
+    early = undefined;
+    for (const event of missed) options.onEvent(event);
+    log.info({ pid: opened.hello.pid, sessions: answer.value.sessions.length }, 'engine attached');
+  }
+
+  async function attach(events: Parameters<typeof openConnection>[1]): Promise<Connection | undefined> {
+    try {
+      return await openConnection(socketPath, events);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error) {
+        // ECONNREFUSED: the socket of an engine that died.
+        if (error.code === 'ENOENT') return undefined;
+        if (error.code === 'ECONNREFUSED') {
+          await unlink(socketPath).catch(() => undefined);
+          return undefined;
+        }
+      }
+      throw error;
+    }
+  }
+
+  async function launch(events: Parameters<typeof openConnection>[1]): Promise<Connection> {
+    if (!existsSync(options.enginePath))
+      throw new Error(`no engine at ${options.enginePath}: run npm run build`);
+    await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+    const logFile = await open(join(options.dataDir, 'engine.log'), 'a', 0o600);
+    const args = [
+      '--socket',
+      socketPath,
+      '--port',
+      String(options.mediaPort),
+      '--listen',
+      options.listen.join(','),
+    ];
+    if (options.announce.length > 0) args.push('--announce', options.announce.join(','));
+    // Its own process group, so that Ctrl-C and a dying control do not reach it.
+    const child = spawn(options.enginePath, args, {
+      detached: true,
+      stdio: ['ignore', logFile.fd, logFile.fd],
+    });
+    let ended: string | undefined;
+    child.once('error', (error) => (ended = error.message));
+    child.once('exit', (code, signal) => (ended = `exit ${code ?? signal}`));
+    child.unref();
+    try {
+      for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
+        const opened = await attach(events);
+        if (opened !== undefined) return opened;
+        if (ended !== undefined) break;
+        await sleep(START_INTERVAL_MS);
+      }
+    } finally {
+      await logFile.close();
+    }
+    throw new Error(`the engine did not start (${ended ?? 'no socket'}): see ${options.dataDir}/engine.log`);
+  }
+
+  function current(): Connection {
+    if (connection === undefined) throw engineLost();
+    return connection;
+  }
+
+  return {
+    start,
+    hello: () => current().hello,
+    async applySession(sessionId, controlState, table) {
+      const value = { ...table, sessionId, controlState: new TextEncoder().encode(controlState) };
+      await current().request({ case: 'applySession', value });
+    },
+    async closeSession(sessionId) {
+      await current().request({ case: 'closeSession', value: { sessionId } });
+    },
+    async leave() {
+      leaving = true;
+      await connection?.request({ case: 'leave', value: {} });
+    },
+    detach() {
+      leaving = true;
+      connection?.close();
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openStore } from '../accounts/store.ts';
+import { type FakeEngine, startFakeEngine } from '../engine-link/fakeEngine.ts';
+import { type Supervisor, superviseEngine } from '../engine-link/index.ts';
+import { openLog } from '../observe/log.ts';
+import { systemClock } from '../session/clock.ts';
+import { openSessions } from '../session/sessions.ts';
+import { buildServer } from './server.ts';
+
+let fake: FakeEngine;
+let engine: Supervisor;
+let dataDir: string;
+let appId: string;
+let server: Awaited<ReturnType<typeof buildServer>>;
+
+async function startControl(): Promise<void> {
+  const log = openLog('silent');
+  const sessions = openSessions(() => engine, systemClock, log);
+  const { onEvent, onSnapshot } = sessions;
+  engine = superviseEngine({
+    enginePath: '/nowhere',
+    socketPath: join(dataDir, 'engine.sock'),
+    dataDir,
+    mediaPort: 0,
+    listen: [],
+    announce: [],
+    log,
+    onEvent,
+    onSnapshot,
+  });
+  await engine.start();
+  const store = await openStore({ dataDir, appId: undefined, appSecret: 'secret', replaceSecret: false });
+  appId = store.firstAppId;
+  server = await buildServer({ sessions, store, log, host: '127.0.0.1', demoDir: dataDir });
+}
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'switchyard-'));
+  fake = await startFakeEngine(join(dataDir, 'engine.sock'));
+  await startControl();
+});
+
+afterEach(async () => {
+  engine.detach();
+  fake.close();
+  await server.close();
+});
+
+function call(
+  method: 'GET' | 'POST' | 'PUT',
+  path: string,
+  payload?: string,
+  secret = 'secret',
+  app = appId,
+) {
+  const headers = {
+    authorization: `Bearer ${secret}`,
+    origin: 'http://a.test',
+    'content-type': 'text/plain',
+  };
+  const url = `/v1/apps/${app}${path}`;
+  return server.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) });
+}
+
+test('a session is made with an empty body and listed', async () => {
+  const made = await call('POST', '/sessions/new?correlationId=x&streamDebug=1');
+  expect(made.statusCode).toBe(201);
+  const { sessionId } = made.json();
+  expect(sessionId).toMatch(/^[0-9a-f]{32}$/);
+  expect(made.headers.vary).toContain('Origin');
+  expect(fake.tables.has(sessionId)).toBe(true);
+  const got = await call('GET', `/sessions/${sessionId}`);
+  expect(got.json()).toEqual({ tracks: [], dataChannels: [] });
+});
+
+test('sessions outlive control', async () => {
+  const { sessionId } = (await call('POST', '/sessions/new', '{}')).json();
+  engine.detach();
+  await server.close();
+  await startControl();
+  expect((await call('GET', `/sessions/${sessionId}`)).statusCode).toBe(200);
+});
+
+test('strangers are refused', async () => {
+  expect((await call('POST', '/sessions/new', '{}', 'wrong')).json().errorCode).toBe('unauthorized');
+  expect((await call('POST', '/sessions/new', '{}', 'secret', '0'.repeat(32))).statusCode).toBe(404);
+  const foreign = { origin: 'http://evil.test', host: '127.0.0.1' };
+  const cross = await server.inject({ method: 'POST', url: '/demo/api/sessions/new', headers: foreign });
+  expect(cross.statusCode).toBe(401);
+  const own = { origin: 'http://127.0.0.1', host: '127.0.0.1' };
+  const same = await server.inject({ method: 'POST', url: '/demo/api/sessions/new', headers: own });
+  expect(same.statusCode).toBe(201);
+});
+
+test('preflights need no secret', async () => {
+  const headers = { origin: 'http://a.test', 'access-control-request-method': 'PUT' };
+  const reply = await server.inject({ method: 'OPTIONS', url: `/v1/apps/${appId}/sessions/new`, headers });
+  expect(reply.statusCode).toBe(204);
+  expect(reply.headers['access-control-allow-origin']).toBe('http://a.test');
+});
+
+test('bad bodies get the errors of the table', async () => {
+  const { sessionId } = (await call('POST', '/sessions/new')).json();
+  const tracks = `/sessions/${sessionId}/tracks/new`;
+  const code = async (path: string, body: string) => {
+    const reply = await call('POST', path, body);
+    return [reply.statusCode, reply.json().errorCode];
+  };
+  expect(await code('/sessions/new', '{')).toEqual([400, 'decoding_error']);
+  expect(await code('/sessions/new', '{"sessionDescription":1}')).toEqual([400, 'decoding_error']);
+  expect(await code('/sessions/new', `"${'x'.repeat(10_000_000)}"`)).toEqual([413, 'payload_too_large']);
+  expect(await code(tracks, '')).toEqual([400, 'decoding_error']);
+  expect(await code(tracks, '{}')).toEqual([406, 'invalid_params']);
+  expect(await code('/sessions/none/tracks/new', '{}')).toEqual([410, 'session_error']);
+  const own = { location: 'remote', sessionId, trackName: 'a' };
+  const reply = await call('POST', tracks, JSON.stringify({ tracks: [own] }));
+  expect(reply.statusCode).toBe(200);
+  expect(reply.json()).toMatchObject({
+    requiresImmediateRenegotiation: false,
+    tracks: [{ errorCode: 'not_found_track_error' }],
+  });
+  const answer = JSON.stringify({ sessionDescription: { type: 'answer', sdp: '' } });
+  expect((await call('PUT', `/sessions/${sessionId}/renegotiate`, answer)).statusCode).toBe(406);
+});

@@ -1,0 +1,84 @@
+/** The HTTP API: routes from the contract, secrets, CORS, bodies and error replies. */
+import { randomUUID } from 'node:crypto';
+import cors from '@fastify/cors';
+import { limits } from '@switchyard/contract';
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import type { AppStore } from '../accounts/store.ts';
+import type { Log } from '../observe/log.ts';
+import { problem } from '../session/problem.ts';
+import type { Sessions } from '../session/sessions.ts';
+import { demo } from './demo.ts';
+import { errorReply } from './errors.ts';
+import { addOperations } from './routes.ts';
+
+export interface ServerParts {
+  readonly sessions: Sessions;
+  readonly store: AppStore;
+  readonly log: Log;
+  readonly host: string;
+  /** Absent: no demo page. */
+  readonly demoDir: string | undefined;
+}
+
+/** Builds the server; the caller listens. */
+export async function buildServer(parts: ServerParts): Promise<FastifyInstance> {
+  const { sessions, store, log } = parts;
+  const app = fastify({
+    bodyLimit: limits.bodyBytes,
+    genReqId: () => randomUUID(),
+    forceCloseConnections: true,
+  });
+  app.setErrorHandler(errorReply(log));
+  app.setNotFoundHandler(() => {
+    throw problem('not_found', 'There is no such operation; look at method and path.');
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body.length === 0) return done(null, undefined);
+    try {
+      done(null, JSON.parse(body.toString()));
+    } catch {
+      done(problem('decoding_error', "The body isn't JSON."));
+    }
+  });
+  // Bodies are JSON whatever it says: Fastify would refuse one that is malformed.
+  app.addHook('onRequest', async (request) => {
+    if (request.headers['content-type'] !== undefined) request.headers['content-type'] = 'application/json';
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions, id } = request;
+    log.debug(
+      {
+        requestId: id,
+        method,
+        route: routeOptions.url,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+      },
+      'request',
+    );
+  });
+  await app.register(async (api) => {
+    await api.register(cors, {
+      origin: true,
+      methods: ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
+      strictPreflight: false,
+    });
+    addOperations(api, '/v1/apps/:appId', sessions, (request) => authorize(request, store));
+  });
+  if (parts.demoDir !== undefined)
+    await app.register(
+      demo({ directory: parts.demoDir, appId: store.firstAppId, host: parts.host, sessions }),
+    );
+  return app;
+}
+
+function authorize(request: FastifyRequest, store: AppStore): string {
+  const { appId = '' } = request.params as { readonly appId?: string };
+  const secret = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+  const result = store.check(appId, secret);
+  if (result === 'unknown-app') throw problem('not_found', 'There is no such app; look at the App ID.');
+  if (result === 'wrong-secret')
+    throw problem('unauthorized', "Send Authorization: Bearer with this app's secret.");
+  return appId;
+}

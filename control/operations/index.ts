@@ -1,0 +1,26 @@
+import type {
+  CloseTracksRequest,
+  CreateSessionRequest,
+  NewTracksRequest,
+  OperationName,
+  RenegotiateRequest,
+} from '@switchyard/contract';
+import { closeTracks } from './closeTracks.ts';
+import type { Call } from './context.ts';
+import { createSession } from './createSession.ts';
+import { getSession } from './getSession.ts';
+import { newTracks } from './newTracks.ts';
+import { renegotiate } from './renegotiate.ts';
+
+export type { Call } from './context.ts';
+
+type Handler = (call: Call<unknown>) => Promise<unknown>;
+
+/** A handler for each operation; bodies have been checked against the contract's schema. */
+export const handlers: Readonly<Record<OperationName, Handler>> = {
+  createSession: (call) => createSession({ ...call, body: call.body as CreateSessionRequest }),
+  newTracks: (call) => newTracks({ ...call, body: call.body as NewTracksRequest }),
+  renegotiate: (call) => renegotiate({ ...call, body: call.body as RenegotiateRequest }),
+  closeTracks: (call) => closeTracks({ ...call, body: call.body as CloseTracksRequest }),
+  getSession,
+};

@@ -1,0 +1,173 @@
+/**
+ * One session: the queue of its mutations, its timers and what the engine told of it.
+ * It owns and orders; `negotiation` decides.
+ */
+import { limits } from '@switchyard/contract';
+import { type Engine, isEngineLost, PublicationState, TransportState } from '../engine-link/index.ts';
+import { endPublication, engineTable } from '../negotiation/index.ts';
+import type { SessionState } from '../negotiation/state.ts';
+import type { Log } from '../observe/log.ts';
+import type { Clock } from './clock.ts';
+import { problem } from './problem.ts';
+
+export interface Session {
+  readonly sessionId: string;
+  readonly appId: string;
+  /** The last committed state. */
+  state(): SessionState;
+  /** Stores the first state in the engine. */
+  begin(): Promise<void>;
+  /** Runs after all earlier mutations; real once the engine has applied it. */
+  mutate<T extends { readonly next: SessionState }>(
+    decide: (state: SessionState) => T | Promise<T>,
+  ): Promise<T>;
+  /** False when it takes too long. */
+  connected(): Promise<boolean>;
+  /** Whether media of a publication came, in time. */
+  firstMedia(publicationId: number): Promise<boolean>;
+  onTransport(state: TransportState, forMs?: number): void;
+  onPublication(publicationId: number, state: PublicationState): void;
+  /** Ends it here and in the engine. */
+  close(reason: string): void;
+  /** Ends it here: the engine does not have it any more. */
+  drop(): void;
+}
+
+export interface SessionParts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onClosed: (sessionId: string) => void;
+}
+
+/** Makes a session around a state, new or restored. */
+export function openSession(first: SessionState, parts: SessionParts): Session {
+  const { engine, clock, log, onClosed } = parts;
+  const { sessionId, appId } = first;
+  let current = first;
+  let closed = false;
+  let queue: Promise<unknown> = Promise.resolve();
+  let transport = TransportState.CONNECTING;
+  const publications = new Map<number, PublicationState>();
+  const watchers = new Set<() => void>();
+  let cancelExpiry = (): void => undefined;
+
+  function expectLife(ms: number, reason: string): void {
+    cancelExpiry();
+    cancelExpiry = clock.after(ms, () => close(reason));
+  }
+  expectLife(limits.unconnectedSessionMs, 'expired without connectivity');
+
+  function enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const result = queue.then(work);
+    queue = result.catch(() => undefined);
+    return result;
+  }
+
+  function assertOpen(): void {
+    if (closed) throw problem('session_error', 'The session is closed or expired; create a new one.');
+  }
+
+  async function apply(next: SessionState): Promise<void> {
+    try {
+      await engine.applySession(sessionId, JSON.stringify(next), engineTable(next));
+    } catch (error) {
+      if (isEngineLost(error))
+        throw problem('temporarily_unavailable_error', 'The media engine is restarting; try again.');
+      throw error;
+    }
+    current = next;
+    // Each negotiation gives a session that is not connected new time.
+    if (!closed && transport === TransportState.CONNECTING)
+      expectLife(limits.unconnectedSessionMs, 'expired without connectivity');
+  }
+
+  function mutate<T extends { readonly next: SessionState }>(
+    decide: (state: SessionState) => T | Promise<T>,
+  ): Promise<T> {
+    return enqueue(async () => {
+      assertOpen();
+      const decided = await decide(current);
+      assertOpen();
+      if (decided.next !== current) await apply(decided.next);
+      return decided;
+    });
+  }
+
+  // Facts from the engine do not queue: two sessions that wait for each other's media would never see them.
+  function wait(ms: number, fulfilled: () => boolean): Promise<boolean> {
+    if (fulfilled() || closed) return Promise.resolve(!closed);
+    return new Promise((resolve) => {
+      const end = (result: boolean): void => {
+        cancel();
+        watchers.delete(look);
+        resolve(result);
+      };
+      const look = (): void => {
+        if (closed) end(false);
+        else if (fulfilled()) end(true);
+      };
+      const cancel = clock.after(ms, () => end(false));
+      watchers.add(look);
+    });
+  }
+
+  function tellWatchers(): void {
+    for (const look of [...watchers]) look();
+  }
+
+  function drop(): void {
+    if (closed) return;
+    closed = true;
+    cancelExpiry();
+    onClosed(sessionId);
+    tellWatchers();
+  }
+
+  function close(reason: string): void {
+    if (closed) return;
+    log.info({ sessionId, appId, reason }, 'session closed');
+    drop();
+    engine.closeSession(sessionId).catch((error: unknown) => {
+      if (!isEngineLost(error)) log.warn({ sessionId, error: String(error) }, 'engine did not close session');
+    });
+  }
+
+  function onTransport(state: TransportState, forMs = 0): void {
+    if (closed) return;
+    transport = state;
+    log.info({ sessionId, transport: TransportState[state] }, 'transport');
+    if (state === TransportState.CONNECTED) cancelExpiry();
+    if (state === TransportState.DISCONNECTED)
+      expectLife(Math.max(0, limits.disconnectedSessionMs - forMs), 'lost connectivity');
+    if (state === TransportState.CONNECTING)
+      expectLife(Math.max(0, limits.unconnectedSessionMs - forMs), 'expired without connectivity');
+    if (state === TransportState.CLOSED) close('transport closed');
+    tellWatchers();
+  }
+
+  function onPublication(publicationId: number, state: PublicationState): void {
+    if (closed) return;
+    publications.set(publicationId, state);
+    log.info({ sessionId, publicationId, state: PublicationState[state] }, 'publication');
+    if (state === PublicationState.SILENT)
+      mutate((now) => ({ next: endPublication(now, publicationId) })).catch((error: unknown) =>
+        log.warn({ sessionId, publicationId, error: String(error) }, 'silent track not collected'),
+      );
+    tellWatchers();
+  }
+
+  return {
+    sessionId,
+    appId,
+    state: () => current,
+    begin: () => enqueue(() => apply(first)),
+    mutate,
+    connected: () => wait(limits.waitForTransportMs, () => transport === TransportState.CONNECTED),
+    firstMedia: (id) => wait(limits.waitForMediaMs, () => publications.get(id) === PublicationState.ACTIVE),
+    onTransport,
+    onPublication,
+    close,
+    drop,
+  };
+}

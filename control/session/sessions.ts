@@ -1,0 +1,114 @@
+/** All sessions of this control: new ones, restored ones, and the engine's events to each. */
+import { type Directory, memoryDirectory } from '../cluster/directory.ts';
+import { type Engine, type Event, isEngineLost, type SessionSnapshot } from '../engine-link/index.ts';
+import type { Endpoint } from '../negotiation/index.ts';
+import { SESSION_STATE_VERSION, type SessionState } from '../negotiation/state.ts';
+import type { Log } from '../observe/log.ts';
+import type { Clock } from './clock.ts';
+import { problem } from './problem.ts';
+import { openSession, type Session } from './session.ts';
+
+export interface Sessions {
+  readonly directory: Directory<Session>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The engine as descriptions name it; 503 while it is away. */
+  endpoint(): Endpoint;
+  begin(state: SessionState): Promise<void>;
+  /** 410 where there is none. */
+  get(appId: string, sessionId: string): Session;
+  onEvent(event: Event): void;
+  onSnapshot(snapshots: readonly SessionSnapshot[]): void;
+}
+
+export function openSessions(engine: () => Engine, clock: Clock, log: Log): Sessions {
+  const directory = memoryDirectory<Session>();
+
+  function open(state: SessionState): Session {
+    const onClosed = (sessionId: string): void => directory.remove(sessionId);
+    return openSession(state, { engine: engine(), clock, log, onClosed });
+  }
+
+  function endpoint(): Endpoint {
+    try {
+      const { certificateSha256, candidates } = engine().hello();
+      return {
+        fingerprintSha256: certificateSha256,
+        candidates: candidates.map(({ ip, port }) => ({ ip, port })),
+      };
+    } catch (error) {
+      if (!isEngineLost(error)) throw error;
+      throw problem('temporarily_unavailable_error', 'The media engine is restarting; try again.');
+    }
+  }
+
+  function restore(snapshot: SessionSnapshot): void {
+    const state = parse(snapshot.controlState);
+    if (state === undefined) {
+      log.error({ sessionId: snapshot.sessionId }, 'session of another version closed');
+      engine()
+        .closeSession(snapshot.sessionId)
+        .catch(() => undefined);
+      return;
+    }
+    directory.any(state.sessionId)?.drop();
+    const session = open(state);
+    directory.add(session);
+    for (const { publicationId, state: media } of snapshot.publications)
+      session.onPublication(publicationId, media);
+    session.onTransport(snapshot.transportState, Number(snapshot.transportStateForMs));
+  }
+
+  return {
+    directory,
+    clock,
+    log,
+    endpoint,
+    async begin(state) {
+      const session = open(state);
+      try {
+        await session.begin();
+      } catch (error) {
+        session.drop();
+        throw error;
+      }
+      directory.add(session);
+      log.info(
+        { sessionId: state.sessionId, appId: state.appId, correlationId: state.correlationId },
+        'session created',
+      );
+    },
+    get(appId, sessionId) {
+      // Before the snapshot is here, nobody knows which sessions there are.
+      endpoint();
+      const session = directory.session(appId, sessionId);
+      if (session === undefined)
+        throw problem('session_error', 'The session is unknown, closed or expired; create a new one.');
+      return session;
+    },
+    onEvent({ sessionId, body }) {
+      const session = directory.any(sessionId);
+      if (body.case === 'transportState') session?.onTransport(body.value);
+      if (body.case === 'publicationChanged')
+        session?.onPublication(body.value.publicationId, body.value.state);
+    },
+    onSnapshot(snapshots) {
+      const alive = new Set(snapshots.map(({ sessionId }) => sessionId));
+      for (const session of directory.all()) {
+        if (alive.has(session.sessionId)) continue;
+        log.warn({ sessionId: session.sessionId }, 'session ended with the engine');
+        session.drop();
+      }
+      snapshots.forEach(restore);
+    },
+  };
+}
+
+function parse(controlState: Uint8Array): SessionState | undefined {
+  try {
+    const state = JSON.parse(new TextDecoder().decode(controlState)) as SessionState;
+    return state.version === SESSION_STATE_VERSION ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
