@@ -1,10 +1,11 @@
 import type { MediaSection } from '../sdp/description.ts';
 import { checkSsrcs, readIncoming } from './accept.ts';
 import { readFormats, sameFormat } from './formats.ts';
+import type { Format } from './media.ts';
 import { refuse } from './refusal.ts';
 import { checkOrder, isActive, isRtp, readRemote, readTransport } from './remote.ts';
 import { ended, formatsOf } from './session.ts';
-import type { SessionState, Transceiver } from './state.ts';
+import type { SessionState, SubscriptionState, Transceiver } from './state.ts';
 import type { SessionDescription } from './types.ts';
 
 /** Completes our outstanding offer. */
@@ -52,13 +53,25 @@ function answered(state: SessionState, line: Transceiver, section: MediaSection)
     headerExtensionIds: line.headerExtensionIds.filter((id) => ids.includes(id)),
     direction: weReceive ? (weSend ? 'sendrecv' : 'recv') : weSend ? 'send' : 'inactive',
     ...(weReceive && section.ssrcs.length > 0 ? { incoming: readIncoming(section) } : {}),
-    ...(subscription === undefined
-      ? {}
-      : {
-          subscription: {
-            ...subscription,
-            formats: subscription.formats.filter((format) => numbers.includes(format.payloadType)),
-          },
-        }),
+    ...(subscription === undefined ? {} : { subscription: narrowed(subscription, accepted, numbers) }),
   };
+}
+
+/** The subscription with what the peer left of it; without the rtx format, packets are sent again as they were. */
+function narrowed(
+  subscription: SubscriptionState,
+  accepted: readonly Format[],
+  numbers: readonly number[],
+): SubscriptionState {
+  const { rtxSsrc, ...rest } = subscription;
+  const formats = subscription.formats
+    .filter((format) => numbers.includes(format.payloadType))
+    .map(({ rtxPayloadType, ...format }) => {
+      const other = accepted.find(({ payloadType }) => payloadType === format.payloadType);
+      return rtxPayloadType !== undefined && other?.rtxPayloadType === rtxPayloadType
+        ? { ...format, rtxPayloadType }
+        : format;
+    });
+  const hasRtx = formats.some((format) => 'rtxPayloadType' in format);
+  return { ...rest, ...(rtxSsrc !== undefined && hasRtx ? { rtxSsrc } : {}), formats };
 }
