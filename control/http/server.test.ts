@@ -1,10 +1,10 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openStore } from '../accounts/store.ts';
 import { type FakeEngine, startFakeEngine } from '../engine-link/fakeEngine.ts';
-import { type Supervisor, superviseEngine } from '../engine-link/index.ts';
+import { PublicationState, type Supervisor, superviseEngine } from '../engine-link/index.ts';
 import { openLog } from '../observe/log.ts';
 import { systemClock } from '../session/clock.ts';
 import { openSessions } from '../session/sessions.ts';
@@ -124,4 +124,29 @@ test('bad bodies get the errors of the table', async () => {
   });
   const answer = JSON.stringify({ sessionDescription: { type: 'answer', sdp: '' } });
   expect((await call('PUT', `/sessions/${sessionId}/renegotiate`, answer)).statusCode).toBe(406);
+});
+
+test('a pull waits for media, succeeds for what there is, and offers', async () => {
+  const recording = new URL('../negotiation/recordings/chromium-sendonly-offer.sdp', import.meta.url);
+  const sdp = await readFile(recording, 'utf8');
+  const { sessionId } = (await call('POST', '/sessions/new')).json();
+  const tracks = [{ location: 'local', mid: '0', trackName: 'a' }];
+  const offer = { type: 'offer', sdp };
+  const pushed = await call(
+    'POST',
+    `/sessions/${sessionId}/tracks/new`,
+    JSON.stringify({ tracks, sessionDescription: offer }),
+  );
+  expect(pushed.json()).toMatchObject({ sessionDescription: { type: 'answer' }, tracks: [{ mid: '0' }] });
+  const publicationId = fake.tables.get(sessionId)?.publications[0]?.publicationId ?? 0;
+  const viewer = (await call('POST', '/sessions/new')).json().sessionId;
+  const wanted = ['a', 'nope'].map((trackName) => ({ location: 'remote', sessionId, trackName }));
+  const pulling = call('POST', `/sessions/${viewer}/tracks/new`, JSON.stringify({ tracks: wanted }));
+  const value = { publicationId, state: PublicationState.ACTIVE };
+  setTimeout(() => fake.emit({ sessionId, body: { case: 'publicationChanged', value } }), 50);
+  expect((await pulling).json()).toMatchObject({
+    requiresImmediateRenegotiation: true,
+    sessionDescription: { type: 'offer' },
+    tracks: [{ trackName: 'a', mid: expect.any(String) }, { errorCode: 'not_found_track_error' }],
+  });
 });
