@@ -1,0 +1,412 @@
+//! A laboratory: one engine, peers that speak real STUN, DTLS and SRTP with it, and a clock that we turn.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use is::stun::{StunMessage, TransId};
+use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
+
+use super::super::outbox::{Outbox, Recorder};
+use super::super::{Engine, EngineConfig};
+use crate::codec::Codec;
+use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
+use crate::link::proto::{self, answer, event, request};
+use crate::srtp;
+use crate::wire::demux::{DatagramKind, classify};
+use crate::wire::rtcp::{self, Packet};
+use crate::wire::rtp::{Header, HeaderWriter};
+
+pub const PUBLISHER_SSRC: u32 = 1111;
+pub const SUBSCRIBER_SSRC: u32 = 2222;
+const SERVER: &str = "127.0.0.1:7000";
+const PASSWORD: &str = "a-password-that-is-long-enough";
+
+type Sent = Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>;
+
+/// A decrypted packet that a peer got.
+pub struct ReceivedPacket {
+    pub payload_type: u8,
+    pub sequence_number: u16,
+    pub timestamp: u32,
+    pub ssrc: u32,
+    pub payload: Vec<u8>,
+}
+
+/// What a peer was asked for.
+#[derive(Default)]
+pub struct FeedbackSeen {
+    pub pli: usize,
+    pub nacked: Vec<u16>,
+}
+
+struct Peer {
+    name: &'static str,
+    address: SocketAddr,
+    certificate: Certificate,
+    dtls: Dtls,
+    keys: Option<(srtp::Sender, srtp::Receiver)>,
+    received: Vec<ReceivedPacket>,
+    feedback: FeedbackSeen,
+    table: proto::ApplySession,
+}
+
+pub struct Laboratory {
+    pub engine: Engine,
+    outbox: Outbox,
+    sent: Sent,
+    now: Instant,
+    peers: Vec<Peer>,
+    events: Vec<proto::Event>,
+}
+
+pub fn apply(table: proto::ApplySession) -> request::Body {
+    request::Body::ApplySession(table)
+}
+
+impl Laboratory {
+    pub fn new() -> Laboratory {
+        let now = Instant::now();
+        let certificate = Certificate::generate().expect("a certificate");
+        let socket: SocketAddr = SERVER.parse().expect("an address");
+        let config = EngineConfig {
+            sockets: vec![socket],
+            candidates: vec![socket],
+            certificate,
+        };
+        let (recorder, sent) = Recorder::new();
+        Laboratory {
+            engine: Engine::new(config, now),
+            outbox: Outbox::new(Box::new(recorder)),
+            sent,
+            now,
+            peers: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// A publisher and a subscriber of its only publication, both connected.
+    pub fn call(&mut self, codec: Codec) -> (usize, usize) {
+        let publisher = self.join("publisher", |table| {
+            table.publications.push(publication(codec));
+        });
+        let subscriber = self.join("subscriber", |table| {
+            table.subscriptions.push(subscription());
+        });
+        (publisher, subscriber)
+    }
+
+    fn join(&mut self, name: &'static str, fill: impl Fn(&mut proto::ApplySession)) -> usize {
+        let certificate = Certificate::generate().expect("a certificate");
+        let mut table = proto::ApplySession {
+            session_id: name.into(),
+            control_state: b"state".to_vec(),
+            transport: Some(transport(name, &certificate)),
+            ..Default::default()
+        };
+        fill(&mut table);
+        let fingerprint = Fingerprint {
+            algorithm: HashAlgorithm::Sha256,
+            digest: self.engine.config.certificate.sha256(),
+        };
+        let dtls = Dtls::new(&certificate, Role::Active, fingerprint, self.now);
+        let port = 9000 + self.peers.len() as u16;
+        self.peers.push(Peer {
+            name,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            certificate,
+            dtls,
+            keys: None,
+            received: Vec::new(),
+            feedback: FeedbackSeen::default(),
+            table: table.clone(),
+        });
+        let index = self.peers.len() - 1;
+        self.request(apply(table)).expect("the table is right");
+        let check = self.check(index, PASSWORD);
+        self.deliver(index, &check);
+        self.handshake(index);
+        index
+    }
+
+    fn handshake(&mut self, index: usize) {
+        for _ in 0..100 {
+            if self.peers[index].keys.is_some() {
+                return;
+            }
+            let now = self.now;
+            let peer = &mut self.peers[index];
+            let mut records = Vec::new();
+            peer.dtls.handle_timeout(now);
+            let event = peer.dtls.poll(|record| records.push(record.to_vec()));
+            if let Some(DtlsEvent::Keys {
+                profile,
+                sender,
+                receiver,
+            }) = event
+            {
+                peer.keys = Some((
+                    srtp::Sender::new(profile, &sender),
+                    srtp::Receiver::new(profile, &receiver),
+                ));
+            }
+            for record in records {
+                self.deliver(index, &record);
+            }
+            self.advance(Duration::from_millis(10));
+        }
+        panic!("{} did not finish its handshake", self.peers[index].name);
+    }
+
+    fn check(&self, index: usize, password: &str) -> Vec<u8> {
+        let name = self.peers[index].name;
+        let user = format!("server-{name}:peer-{name}");
+        let message = StunMessage::binding_request(&user, TransId::new(), true, 1, 100, true);
+        let mut buffer = vec![0; 512];
+        let hmac = |key: &[u8], parts: &[&[u8]]| DefaultSha1HmacProvider.sha1_hmac(key, parts);
+        let length = message
+            .to_bytes(Some(password.as_bytes()), &mut buffer, hmac)
+            .expect("it fits");
+        buffer.truncate(length);
+        buffer
+    }
+
+    pub fn check_with_wrong_password(&mut self, index: usize) -> Vec<Vec<u8>> {
+        let check = self.check(index, "another-password-that-is-long");
+        self.deliver_from_stranger(&check)
+    }
+
+    /// Gives a datagram to the engine as if the peer had sent it.
+    pub fn deliver(&mut self, index: usize, datagram: &[u8]) {
+        let source = self.peers[index].address;
+        self.hand_over(source, datagram);
+        self.settle();
+    }
+
+    /// The same from an address that nobody proved; what it gets back.
+    pub fn deliver_from_stranger(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
+        self.hand_over(SocketAddr::from(([127, 0, 0, 2], 6666)), datagram);
+        self.outbox.flush();
+        let mut sent = self.sent.lock().expect("not poisoned");
+        sent.drain(..).map(|(_, datagram)| datagram).collect()
+    }
+
+    fn hand_over(&mut self, source: SocketAddr, datagram: &[u8]) {
+        let mut datagram = datagram.to_vec();
+        self.engine
+            .handle_datagram(self.now, 0, source, &mut datagram, &mut self.outbox);
+    }
+
+    pub fn advance(&mut self, by: Duration) {
+        let until = self.now + by;
+        while let Some(due) = self.engine.next_timeout().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.engine.handle_timeout(self.now, &mut self.outbox);
+            self.settle();
+        }
+        self.now = until;
+    }
+
+    /// Lets the peers take what the engine sent.
+    fn settle(&mut self) {
+        self.engine.handle_timeout(self.now, &mut self.outbox);
+        self.outbox.flush();
+        self.events
+            .extend(std::iter::from_fn(|| self.engine.poll_event()));
+        let sent: Vec<_> = self.sent.lock().expect("not poisoned").drain(..).collect();
+        for (to, datagram) in sent {
+            let peer = self.peers.iter_mut().find(|peer| peer.address == to);
+            peer.expect("only peers get datagrams").take(self.now, datagram);
+        }
+    }
+
+    pub fn request(&mut self, body: request::Body) -> Result<answer::Body, String> {
+        let request = proto::Request {
+            id: 1,
+            body: Some(body),
+        };
+        let answer = self.engine.handle_request(self.now, request, &mut self.outbox);
+        self.settle();
+        match answer.body {
+            Some(answer::Body::Error(error)) => Err(error.description),
+            Some(body) => Ok(body),
+            None => Err("no body".into()),
+        }
+    }
+
+    pub fn protect_media(
+        &mut self,
+        index: usize,
+        sequence: u16,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let mut packet = vec![0; 2048];
+        let writer =
+            HeaderWriter::new(&mut packet, false, 96, sequence, timestamp, PUBLISHER_SSRC);
+        let header = writer.finish();
+        let end = header + payload.len();
+        packet[header..end].copy_from_slice(payload);
+        let (sender, _) = self.peers[index].keys.as_mut().expect("connected");
+        let length = sender
+            .protect_rtp(&mut packet, end, header, u64::from(sequence))
+            .expect("it fits");
+        packet.truncate(length);
+        packet
+    }
+
+    pub fn send_media(&mut self, index: usize, sequence: u16, timestamp: u32, payload: &[u8]) {
+        let datagram = self.protect_media(index, sequence, timestamp, payload);
+        self.deliver(index, &datagram);
+    }
+
+    pub fn send_nack(&mut self, index: usize, ssrc: u32, lost: u16) {
+        let mut packet = Vec::new();
+        rtcp::push_receiver_report(&mut packet, 1, &[]);
+        rtcp::push_nack(&mut packet, 1, ssrc, &[lost]);
+        let (sender, _) = self.peers[index].keys.as_mut().expect("connected");
+        sender.protect_rtcp(&mut packet).expect("it fits");
+        self.deliver(index, &packet);
+    }
+
+    pub fn received(&mut self, index: usize) -> Vec<ReceivedPacket> {
+        std::mem::take(&mut self.peers[index].received)
+    }
+
+    pub fn feedback(&mut self, index: usize) -> FeedbackSeen {
+        std::mem::take(&mut self.peers[index].feedback)
+    }
+
+    pub fn table(&self, index: usize) -> proto::ApplySession {
+        self.peers[index].table.clone()
+    }
+
+    pub fn counter(&mut self, name: &str) -> u64 {
+        let body = self.request(request::Body::ReadCounters(proto::ReadCounters {}));
+        let Ok(answer::Body::Counters(counters)) = body else {
+            panic!("no counters");
+        };
+        let found = counters.counters.iter().find(|counter| counter.name == name);
+        found.expect("a counter of that name").value
+    }
+
+    pub fn snapshot(&mut self) -> proto::SnapshotAnswer {
+        match self.request(request::Body::Snapshot(proto::Snapshot {})) {
+            Ok(answer::Body::Snapshot(snapshot)) => snapshot,
+            _ => panic!("no snapshot"),
+        }
+    }
+
+    pub fn close_all(&mut self) {
+        for index in 0..self.peers.len() {
+            let session_id = self.peers[index].name.to_owned();
+            let close = proto::CloseSession { session_id };
+            self.request(request::Body::CloseSession(close)).expect("closed");
+        }
+    }
+
+    /// The states of publications that were told, in order.
+    pub fn publication_states(&self) -> Vec<i32> {
+        let states = self.events.iter().filter_map(|event| match &event.body {
+            Some(event::Body::PublicationChanged(changed)) => Some(changed.state),
+            _ => None,
+        });
+        states.collect()
+    }
+}
+
+impl Peer {
+    fn take(&mut self, now: Instant, mut datagram: Vec<u8>) {
+        match classify(&datagram) {
+            DatagramKind::Dtls => {
+                self.dtls.handle_datagram(&self.certificate, now, &datagram);
+            }
+            DatagramKind::Rtp => {
+                let header = Header::parse(&datagram).expect("well formed");
+                let (_, receiver) = self.keys.as_mut().expect("keys before media");
+                let length = receiver
+                    .unprotect_rtp(&mut datagram, &header)
+                    .expect("authentic");
+                let payload = header.payload(&datagram[..length]).expect("well formed");
+                self.received.push(ReceivedPacket {
+                    payload_type: header.payload_type,
+                    sequence_number: header.sequence_number,
+                    timestamp: header.timestamp,
+                    ssrc: header.ssrc,
+                    payload: payload.to_vec(),
+                });
+            }
+            DatagramKind::Rtcp => {
+                let (_, receiver) = self.keys.as_mut().expect("keys before media");
+                let length = receiver.unprotect_rtcp(&mut datagram).expect("authentic");
+                for packet in rtcp::parse(&datagram[..length]) {
+                    match packet.expect("well formed") {
+                        Packet::Pli { .. } => self.feedback.pli += 1,
+                        Packet::Nack { entries, .. } => self.feedback.nacked.extend(entries),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn transport(name: &str, certificate: &Certificate) -> proto::Transport {
+    proto::Transport {
+        local_ufrag: format!("server-{name}"),
+        local_password: PASSWORD.into(),
+        remote_ufrag: format!("peer-{name}"),
+        remote_password: PASSWORD.into(),
+        remote_fingerprint: Some(proto::Fingerprint {
+            algorithm: proto::HashAlgorithm::Sha256.into(),
+            digest: certificate.sha256(),
+        }),
+        dtls_role: proto::DtlsRole::Passive.into(),
+        header_extensions: Vec::new(),
+    }
+}
+
+fn publication(codec: Codec) -> proto::Publication {
+    let (kind, codec, clock_rate) = match codec {
+        Codec::Opus => (proto::MediaKind::Audio, proto::Codec::Opus, 48_000),
+        _ => (proto::MediaKind::Video, proto::Codec::Vp8, 90_000),
+    };
+    let video = kind == proto::MediaKind::Video;
+    proto::Publication {
+        publication_id: 1,
+        kind: kind.into(),
+        mid: "0".into(),
+        ssrcs: vec![PUBLISHER_SSRC],
+        rtx_ssrcs: Vec::new(),
+        formats: vec![proto::PublicationFormat {
+            payload_type: 96,
+            codec: codec.into(),
+            clock_rate,
+            rtx_payload_type: None,
+            feedback: Some(proto::Feedback {
+                nack: video,
+                nack_pli: video,
+                ccm_fir: false,
+                transport_cc: false,
+            }),
+        }],
+        silent_after_ms: 5000,
+    }
+}
+
+fn subscription() -> proto::Subscription {
+    proto::Subscription {
+        subscription_id: 1,
+        publisher_session_id: "publisher".into(),
+        publication_id: 1,
+        mid: "0".into(),
+        ssrc: SUBSCRIBER_SSRC,
+        rtx_ssrc: Some(SUBSCRIBER_SSRC + 1),
+        formats: vec![proto::SubscriptionFormat {
+            publication_payload_type: 96,
+            payload_type: 109,
+            rtx_payload_type: Some(121),
+        }],
+    }
+}

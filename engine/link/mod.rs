@@ -1,0 +1,12 @@
+//! The socket to control: requests in, answers and events out. No logic.
+
+mod frame;
+mod server;
+
+pub use server::{Inbound, Outbound, Server};
+
+/// The messages of `proto/engine.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/switchyard.engine.v1.rs"));
+}

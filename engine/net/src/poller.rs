@@ -1,0 +1,154 @@
+//! One wait for all sockets and for other threads: epoll and an eventfd.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Ready things that one wait reports.
+const EVENTS: usize = 64;
+const WAKER: u64 = u64::MAX;
+
+/// Waits for sockets to become readable.
+pub struct Poller {
+    epoll: OwnedFd,
+    waker: Waker,
+}
+
+/// Ends a wait from another thread.
+#[derive(Clone)]
+pub struct Waker(Arc<File>);
+
+impl Waker {
+    /// Ends the current or the next wait.
+    pub fn wake(&self) {
+        // It fails only when the counter is full, and then the wait ends anyway.
+        let _ = (&*self.0).write(&1_u64.to_ne_bytes());
+    }
+}
+
+impl Poller {
+    /// A poller that waits for nothing but its waker.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn new() -> io::Result<Poller> {
+        // SAFETY: no pointers are passed; the descriptor is checked and owned from here on.
+        let epoll = unsafe { owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
+        // SAFETY: as above.
+        let event = unsafe { owned(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))? };
+        let poller = Poller {
+            epoll,
+            waker: Waker(Arc::new(File::from(event))),
+        };
+        poller.add_raw(poller.waker.0.as_raw_fd(), WAKER)?;
+        Ok(poller)
+    }
+
+    /// Reports the descriptor as `index` while it is readable.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add(&self, descriptor: &impl AsRawFd, index: usize) -> io::Result<()> {
+        self.add_raw(descriptor.as_raw_fd(), index as u64)
+    }
+
+    fn add_raw(&self, descriptor: RawFd, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN as u32,
+            u64: token,
+        };
+        // SAFETY: both descriptors are open and the event is this call's.
+        let result = unsafe {
+            libc::epoll_ctl(
+                self.epoll.as_raw_fd(),
+                libc::EPOLL_CTL_ADD,
+                descriptor,
+                &raw mut event,
+            )
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// The handle by which other threads end a wait.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Waits until something is readable, the waker was used, or the time is over, and gives the readable indices to `ready`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        mut ready: impl FnMut(usize),
+    ) -> io::Result<()> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        // Rounded up: a wait that ends early would spin until the timer is due.
+        let milliseconds = timeout.map_or(-1, |timeout| {
+            i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+        });
+        // SAFETY: the array has room for EVENTS events.
+        let count = unsafe {
+            libc::epoll_wait(
+                self.epoll.as_raw_fd(),
+                events.as_mut_ptr(),
+                EVENTS as libc::c_int,
+                milliseconds,
+            )
+        };
+        let Ok(count) = usize::try_from(count) else {
+            let error = io::Error::last_os_error();
+            let interrupted = error.kind() == io::ErrorKind::Interrupted;
+            return if interrupted { Ok(()) } else { Err(error) };
+        };
+        for event in &events[..count] {
+            if event.u64 == WAKER {
+                let mut counter = [0; 8];
+                // Nothing to read means that another wait has read it.
+                let _ = (&*self.waker.0).read(&mut counter);
+            } else {
+                ready(event.u64 as usize);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// # Safety
+/// `descriptor` is a fresh one that nobody else owns, or negative.
+unsafe fn owned(descriptor: RawFd) -> io::Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the caller says that it is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bind;
+
+    #[test]
+    fn a_wait_ends_by_a_datagram_by_the_waker_and_by_time() {
+        let mut poller = Poller::new().unwrap();
+        let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        poller.add(&socket, 3).unwrap();
+        let mut seen = Vec::new();
+        poller.wait(Some(Duration::ZERO), |index| seen.push(index)).unwrap();
+        assert!(seen.is_empty());
+
+        let waker = poller.waker();
+        let thread = std::thread::spawn(move || waker.wake());
+        poller.wait(None, |index| seen.push(index)).unwrap();
+        thread.join().unwrap();
+        assert!(seen.is_empty());
+
+        socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+        poller.wait(None, |index| seen.push(index)).unwrap();
+        assert_eq!(seen, [3]);
+    }
+}

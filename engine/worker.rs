@@ -1,0 +1,132 @@
+//! The loop of the forwarding thread: wait, take requests, take datagrams, do what is due, send.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use switchyard_net as net;
+
+use crate::core::Engine;
+use crate::core::outbox::{Outbox, SLOT_LEN, Slot, Transmit};
+use crate::link::proto::from_engine;
+use crate::link::{Inbound, Server};
+
+/// Batches of one socket before the others and the timers have their turn.
+const BATCHES_IN_A_ROW: usize = 4;
+/// How long the farewells and the last answer may take to leave.
+const LEAVE_GRACE: Duration = Duration::from_millis(100);
+
+/// Opens a socket on each address.
+///
+/// # Errors
+/// The first address that cannot be used, by name.
+pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, String> {
+    let bind = |&address| {
+        net::bind(address).map_err(|error| format!("cannot receive media on {address}: {error}"))
+    };
+    addresses.iter().map(bind).collect()
+}
+
+/// Runs until control tells the engine to leave.
+///
+/// # Errors
+/// The kernel's, from waiting or receiving.
+pub fn run(
+    mut engine: Engine,
+    sockets: Vec<UdpSocket>,
+    mut poller: net::Poller,
+    server: &Server,
+    requests: &Receiver<Inbound>,
+) -> io::Result<()> {
+    for (index, socket) in sockets.iter().enumerate() {
+        poller.add(socket, index)?;
+    }
+    let sockets: Arc<[UdpSocket]> = sockets.into();
+    let mut outbox = Outbox::new(Box::new(KernelTransmit {
+        sockets: sockets.clone(),
+        sender: net::Sender::default(),
+    }));
+    let mut receiver = net::Receiver::default();
+    let mut ready = Vec::with_capacity(sockets.len());
+    loop {
+        let timeout = engine
+            .next_timeout()
+            .map(|due| due.saturating_duration_since(Instant::now()));
+        ready.clear();
+        poller.wait(timeout, |index| ready.push(index))?;
+
+        take_requests(&mut engine, requests, &mut outbox);
+        for &index in &ready {
+            receive(&mut engine, &mut receiver, &sockets[index], index, &mut outbox)?;
+        }
+        engine.handle_timeout(Instant::now(), &mut outbox);
+        outbox.flush();
+        while let Some(event) = engine.poll_event() {
+            server.tell(event);
+        }
+        if engine.is_leaving() {
+            server.remove();
+            std::thread::sleep(LEAVE_GRACE);
+            return Ok(());
+        }
+    }
+}
+
+fn take_requests(engine: &mut Engine, requests: &Receiver<Inbound>, outbox: &mut Outbox) {
+    loop {
+        match requests.try_recv() {
+            Ok(inbound) => {
+                let answer = engine.handle_request(Instant::now(), inbound.request, outbox);
+                inbound.reply.send(from_engine::Body::Answer(answer));
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
+fn receive(
+    engine: &mut Engine,
+    receiver: &mut net::Receiver,
+    socket: &UdpSocket,
+    index: usize,
+    outbox: &mut Outbox,
+) -> io::Result<()> {
+    for _ in 0..BATCHES_IN_A_ROW {
+        let now = Instant::now();
+        let count = receiver.receive(socket, |source, datagram| {
+            engine.handle_datagram(now, index as u16, source, datagram, outbox);
+        })?;
+        outbox.flush();
+        if count < net::BATCH {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The outbox's way to the kernel.
+struct KernelTransmit {
+    sockets: Arc<[UdpSocket]>,
+    sender: net::Sender,
+}
+
+impl Transmit for KernelTransmit {
+    fn transmit(&mut self, slots: &[Slot], arena: &[u8]) {
+        let mut first = 0;
+        // One system call for each run of datagrams from one socket; most servers have one that is busy.
+        for run in slots.chunk_by(|a, b| a.socket == b.socket) {
+            let datagrams = run.iter().enumerate().map(|(offset, slot)| {
+                let start = (first + offset) * SLOT_LEN;
+                net::Datagram {
+                    to: slot.to,
+                    bytes: &arena[start..start + slot.len],
+                }
+            });
+            self.sender
+                .send(&self.sockets[usize::from(run[0].socket)], datagrams);
+            first += run.len();
+        }
+    }
+}
