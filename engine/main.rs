@@ -31,6 +31,17 @@ fn main() -> ExitCode {
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .init();
+    match std::env::args().nth(1).as_deref() {
+        Some("--help") => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Some("--version") => {
+            println!("switchyard-engine {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
     let arguments = match parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(problem) => {
@@ -98,6 +109,9 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     if listen.is_empty() {
         return Err("--listen is missing".into());
     }
+    if announce.is_empty() && listen.iter().any(IpAddr::is_unspecified) {
+        return Err("--listen on all addresses needs --announce".into());
+    }
     Ok(Arguments {
         socket: socket.ok_or("--socket is missing")?,
         port: port.ok_or("--port is missing")?,
@@ -107,7 +121,11 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
 }
 
 fn addresses(list: &str) -> Result<Vec<IpAddr>, String> {
-    let parse = |part: &str| part.trim().parse().map_err(|_| format!("not an IP address: {part}"));
+    let parse = |part: &str| {
+        part.trim()
+            .parse()
+            .map_err(|_| format!("not an IP address: {part}"))
+    };
     list.split(',').map(parse).collect()
 }
 
@@ -129,6 +147,7 @@ mod tests {
             ("--port 7 --listen ::1", "--socket"),
             ("--colour blue", "--colour"),
             ("--port", "--port"),
+            ("--socket /tmp/x --port 7 --listen ::", "--announce"),
         ] {
             assert!(parsed(line).err().unwrap().contains(problem), "{line}");
         }

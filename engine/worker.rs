@@ -32,7 +32,7 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, String> {
 /// Runs until control tells the engine to leave.
 ///
 /// # Errors
-/// The kernel's, from waiting or receiving.
+/// The kernel's, from waiting.
 pub fn run(
     mut engine: Engine,
     sockets: Vec<UdpSocket>,
@@ -59,7 +59,13 @@ pub fn run(
 
         take_requests(&mut engine, requests, &mut outbox);
         for &index in &ready {
-            receive(&mut engine, &mut receiver, &sockets[index], index, &mut outbox)?;
+            receive(
+                &mut engine,
+                &mut receiver,
+                &sockets[index],
+                index,
+                &mut outbox,
+            );
         }
         engine.handle_timeout(Instant::now(), &mut outbox);
         outbox.flush();
@@ -92,18 +98,22 @@ fn receive(
     socket: &UdpSocket,
     index: usize,
     outbox: &mut Outbox,
-) -> io::Result<()> {
+) {
     for _ in 0..BATCHES_IN_A_ROW {
         let now = Instant::now();
-        let count = receiver.receive(socket, |source, datagram| {
+        let received = receiver.receive(socket, |source, datagram| {
             engine.handle_datagram(now, index as u16, source, datagram, outbox);
-        })?;
+        });
+        // One socket's trouble must not end the calls on the others.
+        let Ok(count) = received.inspect_err(|error| tracing::warn!(%error, index, "receiving"))
+        else {
+            break;
+        };
         outbox.flush();
         if count < net::BATCH {
             break;
         }
     }
-    Ok(())
 }
 
 /// The outbox's way to the kernel.

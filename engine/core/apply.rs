@@ -22,7 +22,9 @@ impl Engine {
         self.check_transport(existing, &table)?;
 
         let key = existing.unwrap_or_else(|| {
-            let key = self.sessions.insert(Session::new(request.session_id.clone()));
+            let key = self
+                .sessions
+                .insert(Session::new(request.session_id.clone()));
             self.by_id.insert(request.session_id.clone(), key);
             key
         });
@@ -71,8 +73,11 @@ impl Engine {
             }
         }
         self.by_ufrag.insert(settings.local.ufrag.clone(), key);
-        self.timers
-            .arm(&mut session.transport_timer, Some(now), Timer::Transport(key));
+        self.timers.arm(
+            &mut session.transport_timer,
+            Some(now),
+            Timer::Transport(key),
+        );
     }
 
     fn apply_publications(
@@ -108,7 +113,10 @@ impl Engine {
         for &publication in &kept {
             let settings = &self.publications[publication].settings;
             let media = settings.ssrcs.iter().map(|&ssrc| (ssrc, None));
-            let repairs = settings.rtx_ssrcs.iter().map(|&(rtx, ssrc)| (rtx, Some(Some(ssrc))));
+            let repairs = settings
+                .rtx_ssrcs
+                .iter()
+                .map(|&(rtx, ssrc)| (rtx, Some(Some(ssrc))));
             for (ssrc, repairs) in media.chain(repairs) {
                 let stream = IncomingStream {
                     publication,
@@ -146,7 +154,10 @@ impl Engine {
         session.outgoing.clear();
         for &subscription in &kept {
             let settings = &self.subscriptions[subscription].settings;
-            for ssrc in [Some(settings.ssrc), settings.rtx_ssrc].into_iter().flatten() {
+            for ssrc in [Some(settings.ssrc), settings.rtx_ssrc]
+                .into_iter()
+                .flatten()
+            {
                 session.outgoing.insert(ssrc, subscription);
             }
         }

@@ -53,7 +53,13 @@ impl Engine {
                 ..
             } => {
                 self.handle_report_blocks(key, reports);
-                self.handle_sender_report(key, ssrc, SenderClock { ntp, rtp_timestamp }, now, outbox);
+                self.handle_sender_report(
+                    key,
+                    ssrc,
+                    SenderClock { ntp, rtp_timestamp },
+                    now,
+                    outbox,
+                );
             }
             Packet::ReceiverReport { reports, .. } => self.handle_report_blocks(key, reports),
             Packet::Nack {
@@ -111,13 +117,7 @@ impl Engine {
         self.forward_sender_report(stream.publication, clock, outbox);
     }
 
-    fn want_key_frame(
-        &mut self,
-        key: SessionKey,
-        ssrc: u32,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
+    fn want_key_frame(&mut self, key: SessionKey, ssrc: u32, now: Instant, outbox: &mut Outbox) {
         let Some(&subscription) = self.sessions[key].outgoing.get(&ssrc) else {
             return;
         };

@@ -26,8 +26,8 @@ mod session;
 mod table;
 mod timers;
 
-pub use counters::Discard;
 use counters::Counters;
+pub use counters::Discard;
 use outbox::Outbox;
 use session::Session;
 use timers::{Timer, Timers};
@@ -199,13 +199,7 @@ impl Engine {
     }
 
     /// Carries out what the transport wants: datagrams, addresses, its next timer, the news of its state.
-    fn drive_transport(
-        &mut self,
-        key: SessionKey,
-        socket: u16,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
+    fn drive_transport(&mut self, key: SessionKey, socket: u16, now: Instant, outbox: &mut Outbox) {
         let session = &mut self.sessions[key];
         let Some(transport) = &mut session.transport else {
             return;

@@ -117,6 +117,10 @@ mod recorder {
         assert_eq!(sent.lock().expect("not poisoned").len(), super::BATCH);
         outbox.flush();
         let sent = sent.lock().expect("not poisoned");
-        assert!(sent.iter().map(|(_, bytes)| bytes[0]).eq(0..=super::BATCH as u8));
+        assert!(
+            sent.iter()
+                .map(|(_, bytes)| bytes[0])
+                .eq(0..=super::BATCH as u8)
+        );
     }
 }

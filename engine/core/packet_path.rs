@@ -400,7 +400,10 @@ fn send(
     }
     for (id, value) in [
         (extensions.audio_level, source.values.audio_level),
-        (extensions.video_orientation, source.values.video_orientation),
+        (
+            extensions.video_orientation,
+            source.values.video_orientation,
+        ),
     ] {
         if let (true, Some((from, to))) = (id != 0, value) {
             writer.extension(id, &source.packet[from..to]);

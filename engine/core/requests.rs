@@ -34,7 +34,8 @@ impl Engine {
             }
             None => Err("the request has no body that this engine knows".to_owned()),
         };
-        let body = body.unwrap_or_else(|description| answer::Body::Error(proto::Error { description }));
+        let body =
+            body.unwrap_or_else(|description| answer::Body::Error(proto::Error { description }));
         proto::Answer {
             id: request.id,
             body: Some(body),
@@ -64,7 +65,9 @@ impl Engine {
             let (state, since) = session
                 .transport
                 .as_ref()
-                .map_or((TransportState::Connecting, now), |transport| transport.state());
+                .map_or((TransportState::Connecting, now), |transport| {
+                    transport.state()
+                });
             proto::SessionSnapshot {
                 session_id: session.id.clone(),
                 control_state: session.control_state.clone(),

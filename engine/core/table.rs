@@ -53,7 +53,10 @@ pub fn read(request: &proto::ApplySession) -> Result<Table, String> {
         .flatten();
     distinct(outgoing, "an outgoing SSRC")?;
     distinct(table.publications.iter().map(|p| p.id), "a publication_id")?;
-    distinct(table.subscriptions.iter().map(|s| s.id), "a subscription_id")?;
+    distinct(
+        table.subscriptions.iter().map(|s| s.id),
+        "a subscription_id",
+    )?;
     Ok(table)
 }
 
@@ -67,9 +70,7 @@ fn distinct(numbers: impl Iterator<Item = u32>, what: &str) -> Result<(), String
     Ok(())
 }
 
-fn transport(
-    transport: &proto::Transport,
-) -> Result<(TransportSettings, ExtensionIds), String> {
+fn transport(transport: &proto::Transport) -> Result<(TransportSettings, ExtensionIds), String> {
     let fingerprint = transport
         .remote_fingerprint
         .as_ref()
@@ -114,7 +115,10 @@ fn credentials(ufrag: &str, password: &str) -> Result<Credentials, String> {
 fn extensions(list: &[proto::HeaderExtension]) -> Result<ExtensionIds, String> {
     use proto::HeaderExtensionKind as Kind;
     let mut ids = ExtensionIds::default();
-    distinct(list.iter().map(|extension| extension.id), "a header extension's ID")?;
+    distinct(
+        list.iter().map(|extension| extension.id),
+        "a header extension's ID",
+    )?;
     for extension in list {
         let id = match u8::try_from(extension.id) {
             Ok(id @ 1..=14) => id,

@@ -192,9 +192,8 @@ mod tests {
     use super::*;
 
     fn client_hello(versions: &[u16], profiles: &[u16]) -> Vec<u8> {
-        let list = |numbers: &[u16]| -> Vec<u8> {
-            numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
-        };
+        let list =
+            |numbers: &[u16]| -> Vec<u8> { numbers.iter().flat_map(|n| n.to_be_bytes()).collect() };
         let mut extensions = Vec::new();
         let versions = list(versions);
         extensions.extend(EXTENSION_SUPPORTED_VERSIONS.to_be_bytes());

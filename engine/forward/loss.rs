@@ -30,11 +30,12 @@ impl Losses {
             self.missing.clear();
             return false;
         }
-        self.missing.extend((highest + 1..newer).map(|extended| Missing {
-            extended,
-            due: now + REORDERING,
-            requests: 0,
-        }));
+        self.missing
+            .extend((highest + 1..newer).map(|extended| Missing {
+                extended,
+                due: now + REORDERING,
+                requests: 0,
+            }));
         true
     }
 
@@ -56,7 +57,8 @@ impl Losses {
     /// Collects what is to be asked for now. True when a packet was given up: only a key frame helps.
     pub fn collect_due(&mut self, now: Instant, lost: &mut Vec<u16>) -> bool {
         let before = self.missing.len();
-        self.missing.retain(|missing| missing.requests < MAX_REQUESTS || missing.due > now);
+        self.missing
+            .retain(|missing| missing.requests < MAX_REQUESTS || missing.due > now);
         for missing in self.missing.iter_mut().filter(|missing| missing.due <= now) {
             missing.requests += 1;
             missing.due = now + RETRY;

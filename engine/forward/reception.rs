@@ -47,7 +47,9 @@ impl Reception {
 
     /// The extended number nearest to the highest one.
     pub fn extend(&self, sequence_number: u16) -> u64 {
-        let distance = sequence_number.wrapping_sub(self.highest as u16).cast_signed();
+        let distance = sequence_number
+            .wrapping_sub(self.highest as u16)
+            .cast_signed();
         self.highest.wrapping_add_signed(i64::from(distance))
     }
 

@@ -180,7 +180,9 @@ impl Subscription {
             Some(last) => {
                 let elapsed = now.duration_since(last).as_micros() as u64;
                 let ticks = (elapsed * u64::from(clock_rate) / 1_000_000).max(1) as u32;
-                self.last_timestamp.wrapping_add(ticks).wrapping_sub(timestamp)
+                self.last_timestamp
+                    .wrapping_add(ticks)
+                    .wrapping_sub(timestamp)
             }
         };
         let mapping = Mapping {

@@ -28,8 +28,8 @@ pub fn read<M: Message + Default>(stream: &mut impl Read) -> io::Result<Option<M
     if body.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let message = M::decode(&body[..])
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let message =
+        M::decode(&body[..]).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Some(message))
 }
 
@@ -65,7 +65,11 @@ mod tests {
 
     #[test]
     fn lengths_that_lie_are_errors() {
-        for frame in [&[0xff, 0xff, 0xff, 0xff, 0][..], &[0, 0, 0, 9, 1][..], &[0, 0, 0, 1, 0xff][..]] {
+        for frame in [
+            &[0xff, 0xff, 0xff, 0xff, 0][..],
+            &[0, 0, 0, 9, 1][..],
+            &[0, 0, 0, 1, 0xff][..],
+        ] {
             assert!(read::<proto::Request>(&mut &frame[..]).is_err());
         }
     }

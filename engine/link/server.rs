@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::frame;
 use super::proto::{self, answer, from_engine, request};
@@ -55,14 +56,7 @@ impl Server {
         path: &Path,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<(Server, Receiver<Inbound>)> {
-        if UnixStream::connect(path).is_ok() {
-            return Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                "another engine listens on this socket",
-            ));
-        }
-        // Whoever made the file is gone.
-        let _ = std::fs::remove_file(path);
+        remove_stale(path)?;
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         let (requests, inbound) = channel();
@@ -91,6 +85,25 @@ impl Server {
     }
 }
 
+/// Removes the socket of an engine that is gone, and nothing else.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(file) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another engine listens on this socket",
+        )),
+        Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => Err(error),
+        Err(_) if !file.file_type().is_socket() => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "this is not a socket",
+        )),
+        Err(_) => std::fs::remove_file(path),
+    }
+}
+
 fn accept_all(
     listener: &UnixListener,
     current: &Arc<Mutex<Option<Outbound>>>,
@@ -99,14 +112,18 @@ fn accept_all(
 ) {
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
+            // No descriptors left: asking again at once would only burn the core.
+            thread::sleep(Duration::from_millis(100));
             continue;
         };
         let (current, requests, wake) = (current.clone(), requests.clone(), wake.clone());
-        let serving = thread::Builder::new().name("link-read".into()).spawn(move || {
-            if let Err(error) = serve(stream, &current, &requests, &*wake) {
-                tracing::warn!(%error, "the connection to control ended");
-            }
-        });
+        let serving = thread::Builder::new()
+            .name("link-read".into())
+            .spawn(move || {
+                if let Err(error) = serve(stream, &current, &requests, &*wake) {
+                    tracing::warn!(%error, "the connection to control ended");
+                }
+            });
         if let Err(error) = serving {
             tracing::error!(%error, "no thread for control's connection");
         }
@@ -123,14 +140,16 @@ fn serve(
     let stream = Arc::new(stream);
     let (messages, outgoing) = sync_channel::<proto::FromEngine>(MAX_WAITING);
     let writing = stream.clone();
-    thread::Builder::new().name("link-write".into()).spawn(move || {
-        for message in outgoing {
-            if frame::write(&mut &*writing, &message).is_err() {
-                break;
+    thread::Builder::new()
+        .name("link-write".into())
+        .spawn(move || {
+            for message in outgoing {
+                if frame::write(&mut &*writing, &message).is_err() {
+                    break;
+                }
             }
-        }
-        let _ = writing.shutdown(Shutdown::Both);
-    })?;
+            let _ = writing.shutdown(Shutdown::Both);
+        })?;
     let outbound = Outbound {
         messages,
         stream: stream.clone(),
@@ -142,7 +161,10 @@ fn serve(
     };
     if let Err(description) = check_hello(&first) {
         let body = Some(answer::Body::Error(proto::Error { description }));
-        outbound.send(from_engine::Body::Answer(proto::Answer { id: first.id, body }));
+        outbound.send(from_engine::Body::Answer(proto::Answer {
+            id: first.id,
+            body,
+        }));
         return Ok(());
     }
     let before = current
@@ -153,16 +175,22 @@ fn serve(
         let _ = before.stream.shutdown(Shutdown::Both);
     }
     tracing::info!("control attached");
-    let mut next = Some(first);
-    while let Some(request) = next {
-        let reply = outbound.clone();
-        if requests.send(Inbound { request, reply }).is_err() {
-            break;
+    let pass_on = || -> io::Result<()> {
+        let mut next = Some(first);
+        while let Some(request) = next {
+            let reply = outbound.clone();
+            if requests.send(Inbound { request, reply }).is_err() {
+                break;
+            }
+            wake();
+            next = frame::read(&mut reader)?;
         }
-        wake();
-        next = frame::read(&mut reader)?;
-    }
-    Ok(())
+        Ok(())
+    };
+    let passed_on = pass_on();
+    // `current` keeps the stream open: without this, control would wait for answers that never come.
+    let _ = stream.shutdown(Shutdown::Both);
+    passed_on
 }
 
 fn check_hello(first: &proto::Request) -> Result<(), String> {
@@ -183,97 +211,4 @@ fn check_hello(first: &proto::Request) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn hello(version: i32) -> proto::Request {
-        let body = Some(request::Body::Hello(proto::Hello { version }));
-        proto::Request { id: 1, body }
-    }
-
-    fn listening(name: &str) -> (PathBuf, Server, Receiver<Inbound>) {
-        let path = std::env::temp_dir().join(format!("switchyard-{name}-{}.sock", std::process::id()));
-        let (server, inbound) = Server::listen(&path, || {}).unwrap();
-        (path, server, inbound)
-    }
-
-    fn connect(path: &Path) -> UnixStream {
-        let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream
-    }
-
-    #[test]
-    fn requests_come_in_order_and_answers_go_to_who_asked() {
-        let (path, server, inbound) = listening("order");
-        let mut control = connect(&path);
-        frame::write(&mut control, &hello(1)).unwrap();
-        let asked = inbound.recv_timeout(Duration::from_secs(10)).unwrap();
-        asked.reply.send(from_engine::Body::Answer(proto::Answer {
-            id: asked.request.id,
-            body: None,
-        }));
-        let message: proto::FromEngine = frame::read(&mut control).unwrap().unwrap();
-        assert!(matches!(message.body, Some(from_engine::Body::Answer(answer)) if answer.id == 1));
-        server.tell(proto::Event::default());
-        let message: proto::FromEngine = frame::read(&mut control).unwrap().unwrap();
-        assert!(matches!(message.body, Some(from_engine::Body::Event(_))));
-        server.remove();
-    }
-
-    #[test]
-    fn another_version_and_a_missing_hello_are_refused() {
-        let (path, server, _inbound) = listening("version");
-        let unasked = proto::Request {
-            id: 1,
-            body: Some(request::Body::Snapshot(proto::Snapshot {})),
-        };
-        for first in [hello(99), unasked] {
-            let mut control = connect(&path);
-            frame::write(&mut control, &first).unwrap();
-            let message: proto::FromEngine = frame::read(&mut control).unwrap().unwrap();
-            let Some(from_engine::Body::Answer(answer)) = message.body else {
-                panic!("not an answer");
-            };
-            assert!(matches!(answer.body, Some(answer::Body::Error(_))));
-            assert_eq!(frame::read::<proto::FromEngine>(&mut control).unwrap(), None);
-        }
-        server.remove();
-    }
-
-    #[test]
-    fn a_second_control_replaces_the_first_and_a_second_engine_is_refused() {
-        let (path, server, inbound) = listening("replace");
-        let mut first = connect(&path);
-        frame::write(&mut first, &hello(1)).unwrap();
-        inbound.recv_timeout(Duration::from_secs(10)).unwrap();
-        let mut second = connect(&path);
-        frame::write(&mut second, &hello(1)).unwrap();
-        inbound.recv_timeout(Duration::from_secs(10)).unwrap();
-        assert_eq!(frame::read::<proto::FromEngine>(&mut first).unwrap(), None);
-        assert!(Server::listen(&path, || {}).is_err());
-        server.remove();
-    }
-
-    #[test]
-    fn a_control_that_does_not_read_is_let_go() {
-        let (path, server, inbound) = listening("stuck");
-        let mut control = connect(&path);
-        frame::write(&mut control, &hello(1)).unwrap();
-        let asked = inbound.recv_timeout(Duration::from_secs(10)).unwrap();
-        let event = proto::Event {
-            session_id: "x".repeat(1000),
-            body: None,
-        };
-        for _ in 0..3 * MAX_WAITING {
-            asked.reply.send(from_engine::Body::Event(event.clone()));
-        }
-        let mut count = 0;
-        while let Ok(Some(_)) = frame::read::<proto::FromEngine>(&mut control) {
-            count += 1;
-        }
-        assert!(count < 3 * MAX_WAITING);
-        server.remove();
-    }
-}
+mod tests;

@@ -83,7 +83,12 @@ impl Transport {
     ) -> Transport {
         let mut ice = Ice::new(&settings.local, &settings.remote, sockets);
         ice.handle_timeout(now);
-        let dtls = Dtls::new(certificate, settings.role, settings.fingerprint.clone(), now);
+        let dtls = Dtls::new(
+            certificate,
+            settings.role,
+            settings.fingerprint.clone(),
+            now,
+        );
         Transport {
             settings,
             ice,

@@ -216,7 +216,8 @@ impl Laboratory {
         let sent: Vec<_> = self.sent.lock().expect("not poisoned").drain(..).collect();
         for (to, datagram) in sent {
             let peer = self.peers.iter_mut().find(|peer| peer.address == to);
-            peer.expect("only peers get datagrams").take(self.now, datagram);
+            peer.expect("only peers get datagrams")
+                .take(self.now, datagram);
         }
     }
 
@@ -225,7 +226,9 @@ impl Laboratory {
             id: 1,
             body: Some(body),
         };
-        let answer = self.engine.handle_request(self.now, request, &mut self.outbox);
+        let answer = self
+            .engine
+            .handle_request(self.now, request, &mut self.outbox);
         self.settle();
         match answer.body {
             Some(answer::Body::Error(error)) => Err(error.description),
@@ -242,8 +245,7 @@ impl Laboratory {
         payload: &[u8],
     ) -> Vec<u8> {
         let mut packet = vec![0; 2048];
-        let writer =
-            HeaderWriter::new(&mut packet, false, 96, sequence, timestamp, PUBLISHER_SSRC);
+        let writer = HeaderWriter::new(&mut packet, false, 96, sequence, timestamp, PUBLISHER_SSRC);
         let header = writer.finish();
         let end = header + payload.len();
         packet[header..end].copy_from_slice(payload);
@@ -286,7 +288,10 @@ impl Laboratory {
         let Ok(answer::Body::Counters(counters)) = body else {
             panic!("no counters");
         };
-        let found = counters.counters.iter().find(|counter| counter.name == name);
+        let found = counters
+            .counters
+            .iter()
+            .find(|counter| counter.name == name);
         found.expect("a counter of that name").value
     }
 
@@ -301,7 +306,8 @@ impl Laboratory {
         for index in 0..self.peers.len() {
             let session_id = self.peers[index].name.to_owned();
             let close = proto::CloseSession { session_id };
-            self.request(request::Body::CloseSession(close)).expect("closed");
+            self.request(request::Body::CloseSession(close))
+                .expect("closed");
         }
     }
 

@@ -16,7 +16,11 @@ pub fn write(address: &SocketAddr, storage: &mut libc::sockaddr_storage) -> libc
                 sin_zero: [0; 8],
             };
             // SAFETY: sockaddr_storage is large enough and aligned for every kind of address.
-            unsafe { std::ptr::from_mut(storage).cast::<libc::sockaddr_in>().write(raw) };
+            unsafe {
+                std::ptr::from_mut(storage)
+                    .cast::<libc::sockaddr_in>()
+                    .write(raw)
+            };
             size_of::<libc::sockaddr_in>() as libc::socklen_t
         }
         SocketAddr::V6(address) => {
@@ -30,7 +34,11 @@ pub fn write(address: &SocketAddr, storage: &mut libc::sockaddr_storage) -> libc
                 sin6_scope_id: address.scope_id(),
             };
             // SAFETY: as above.
-            unsafe { std::ptr::from_mut(storage).cast::<libc::sockaddr_in6>().write(raw) };
+            unsafe {
+                std::ptr::from_mut(storage)
+                    .cast::<libc::sockaddr_in6>()
+                    .write(raw)
+            };
             size_of::<libc::sockaddr_in6>() as libc::socklen_t
         }
     }

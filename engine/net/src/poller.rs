@@ -68,7 +68,11 @@ impl Poller {
                 &raw mut event,
             )
         };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 
     /// The handle by which other threads end a wait.
@@ -138,7 +142,9 @@ mod tests {
         let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         poller.add(&socket, 3).unwrap();
         let mut seen = Vec::new();
-        poller.wait(Some(Duration::ZERO), |index| seen.push(index)).unwrap();
+        poller
+            .wait(Some(Duration::ZERO), |index| seen.push(index))
+            .unwrap();
         assert!(seen.is_empty());
 
         let waker = poller.waker();

@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::zeroed;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::null_mut;
 
 use crate::address;
@@ -20,9 +20,7 @@ const KERNEL_BUFFER: libc::c_int = 4 << 20;
 /// # Errors
 /// The address is not this machine's, or is taken.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    // An IPv6 socket on one address is never dual-stack, so IPV6_V6ONLY need not be set.
-    let socket = UdpSocket::bind(address)?;
-    socket.set_nonblocking(true)?;
+    let socket = open(address)?;
     for option in [libc::SO_RCVBUF, libc::SO_SNDBUF] {
         // SAFETY: the descriptor is open and the value an int of that size. A refusal leaves the default.
         unsafe {
@@ -36,6 +34,48 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         }
     }
     Ok(socket)
+}
+
+/// A bound socket of its own family only, so that `0.0.0.0` and `::` can share a port.
+fn open(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if address.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
+    let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers are passed.
+    let descriptor = unsafe { libc::socket(family, kind, 0) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is fresh, so it is nobody else's.
+    let socket = unsafe { UdpSocket::from_raw_fd(descriptor) };
+    if address.is_ipv6() {
+        let on: libc::c_int = 1;
+        // SAFETY: the descriptor is open and the value an int of that size.
+        let result = unsafe {
+            libc::setsockopt(
+                descriptor,
+                libc::IPPROTO_IPV6,
+                libc::IPV6_V6ONLY,
+                std::ptr::from_ref(&on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    let mut storage = address::empty();
+    let length = address::write(&address, &mut storage);
+    // SAFETY: the storage holds an address of that length.
+    let result = unsafe { libc::bind(descriptor, std::ptr::from_ref(&storage).cast(), length) };
+    if result == 0 {
+        Ok(socket)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Receives batches into memory made once.
@@ -234,5 +274,12 @@ mod tests {
         let datagrams = [&long[..], b"short"].map(|bytes| Datagram { to: target, bytes });
         Sender::default().send(&from, datagrams.into_iter());
         assert_eq!(receive_all(&to, 1)[0].1, b"short");
+    }
+
+    #[test]
+    fn both_families_can_have_the_same_port_on_all_addresses() {
+        let six = bind("[::]:0".parse().unwrap()).unwrap();
+        let port = six.local_addr().unwrap().port();
+        bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
     }
 }
