@@ -1,0 +1,90 @@
+/** The page: one click publishes and pulls back; `?pull=<session>&tracks=a,b` pulls another tab's tracks. */
+import { publish, pull } from './call.js';
+import { type Figures, figuresOf } from './figures.js';
+
+function element<T extends HTMLElement>(id: string, kind: new () => T): T {
+  const found = document.getElementById(id);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
+  return found;
+}
+
+const start = element('start', HTMLButtonElement);
+const status = element('status', HTMLParagraphElement);
+const query = new URLSearchParams(location.search);
+const publisher = query.get('pull');
+
+function say(text: string, kind: 'progress' | 'problem' = 'progress') {
+  status.textContent = text;
+  status.setAttribute('data-kind', kind);
+}
+
+function show(figures: Figures, list: HTMLElement) {
+  const rows = figures.flatMap(([name, value]) => {
+    const term = document.createElement('dt');
+    const description = document.createElement('dd');
+    term.textContent = name;
+    description.textContent = value;
+    return [term, description];
+  });
+  list.replaceChildren(...rows);
+}
+
+function watch(connection: RTCPeerConnection, direction: 'inbound-rtp' | 'outbound-rtp', list: string) {
+  const read = figuresOf(connection, direction);
+  const target = element(list, HTMLDListElement);
+  setInterval(async () => show(await read(), target), 1000);
+  connection.addEventListener('connectionstatechange', () => {
+    if (connection.connectionState === 'failed') say('The connection was lost.', 'problem');
+  });
+}
+
+async function pullInto(sessionId: string, trackNames: string[]) {
+  const stream = new MediaStream();
+  element('pulled', HTMLVideoElement).srcObject = stream;
+  const connection = await pull(sessionId, trackNames, stream);
+  watch(connection, 'inbound-rtp', 'pulledFigures');
+}
+
+async function publishAndPull() {
+  say('Asking for camera and microphone…');
+  const stream = await navigator.mediaDevices.getUserMedia({
+    audio: true,
+    video: { width: 1280, height: 720 },
+  });
+  element('original', HTMLVideoElement).srcObject = stream;
+  say('Publishing…');
+  const publication = await publish(stream);
+  watch(publication.connection, 'outbound-rtp', 'originalFigures');
+  say('Pulling back…');
+  await pullInto(publication.sessionId, publication.trackNames);
+  const share = new URL(location.href);
+  share.search = new URLSearchParams({
+    pull: publication.sessionId,
+    tracks: publication.trackNames.join(','),
+  }).toString();
+  const link = element('shareLink', HTMLAnchorElement);
+  link.href = share.href;
+  link.textContent = share.href;
+  element('share', HTMLParagraphElement).hidden = false;
+  say(`Live. Session ${publication.sessionId}`);
+}
+
+async function pullOnly(sessionId: string) {
+  say('Pulling…');
+  await pullInto(sessionId, (query.get('tracks') ?? 'audio,video').split(','));
+  say(`Live. Pulling from session ${sessionId}`);
+}
+
+if (publisher !== null) {
+  start.textContent = 'Pull the other tab’s tracks';
+  element('originalFigure', HTMLElement).hidden = true;
+}
+start.addEventListener('click', async () => {
+  start.disabled = true;
+  try {
+    await (publisher === null ? publishAndPull() : pullOnly(publisher));
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error), 'problem');
+    start.disabled = false;
+  }
+});

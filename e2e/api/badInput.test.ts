@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Client, clientOf } from '../harness/client.ts';
+import { type OfferParts, offerOf } from '../harness/offer.ts';
+import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+
+let switchyard: Switchyard;
+let other: Switchyard;
+let client: Client;
+let session: string;
+
+const offer = (parts?: Partial<OfferParts>) => ({ type: 'offer', sdp: offerOf(parts) });
+const local = (mid: string, trackName: string) => ({ location: 'local', mid, trackName });
+
+beforeAll(async () => {
+  switchyard = await startSwitchyard();
+  other = await startSwitchyard();
+  client = clientOf(switchyard);
+});
+
+afterAll(async () => {
+  await switchyard?.stop();
+  await other?.stop();
+});
+
+beforeEach(async () => {
+  session = await client.newSession();
+});
+
+const state = () => client.send('GET', `/sessions/${session}`);
+const push = (body: unknown) => client.send('POST', `/sessions/${session}/tracks/new`, body);
+
+/** The refusal, and that the session is afterwards what it was. */
+async function refused(ask: () => ReturnType<Client['send']>, status: number, errorCode: string) {
+  const before = await state();
+  const reply = await ask();
+  expect(reply).toMatchObject({ status, body: { errorCode, errorDescription: expect.any(String) } });
+  expect(await state()).toEqual(before);
+  expect(String(reply.body.errorDescription)).not.toContain(switchyard.secret);
+}
+
+describe('who asks', () => {
+  test.each([
+    ['no secret', () => undefined],
+    ['a wrong secret', () => 'Bearer wrong'],
+    ['no scheme', () => switchyard.secret],
+    ["another app's secret", () => `Bearer ${other.secret}`],
+  ])('%s is unauthorized', async (_what, header) => {
+    const authorization = header();
+    for (const [method, path] of [
+      ['POST', '/sessions/new'],
+      ['GET', `/sessions/${session}`],
+      ['POST', `/sessions/${session}/tracks/new`],
+    ] as const)
+      await refused(
+        () => client.send(method, path, method === 'GET' ? undefined : {}, { authorization }),
+        401,
+        'unauthorized',
+      );
+  });
+
+  test('an unknown app is not found', () =>
+    refused(() => client.send('POST', '/sessions/new', '', { appId: 'f'.repeat(32) }), 404, 'not_found'));
+
+  test.each(['0'.repeat(32), 'nonsense'])('the unknown session %s is gone', async (id) => {
+    const body = { sessionDescription: offer(), tracks: [local('0', 'a')] };
+    await refused(() => client.send('GET', `/sessions/${id}`), 410, 'session_error');
+    await refused(() => client.send('POST', `/sessions/${id}/tracks/new`, body), 410, 'session_error');
+  });
+});
+
+describe('bodies', () => {
+  test.each([
+    ['no JSON', '{"tracks":'],
+    ['no object', '[]'],
+    ['a wrong type', '{"tracks":"all"}'],
+    ['a wrong type within', '{"tracks":[{"location":"local","mid":0,"trackName":"a"}]}'],
+  ])('%s cannot be decoded', (_what, body) => refused(() => push(body), 400, 'decoding_error'));
+
+  test('10 MB are too many', () =>
+    refused(() => push(JSON.stringify({ pad: 'x'.repeat(10_000_000) })), 413, 'payload_too_large'));
+
+  test('local and remote tracks do not mix', () =>
+    refused(
+      () => push({ tracks: [local('0', 'a'), { location: 'remote', sessionId: session, trackName: 'b' }] }),
+      406,
+      'invalid_params',
+    ));
+
+  test('65 tracks are too many', () =>
+    refused(
+      () => push({ tracks: Array.from({ length: 65 }, (_, at) => local(String(at), `t${at}`)) }),
+      406,
+      'invalid_params',
+    ));
+});
+
+describe('descriptions', () => {
+  const many = Array.from({ length: 1000 }, (_, at) => String(at));
+  test.each([
+    ['empty', { type: 'offer', sdp: '' }],
+    ['no SDP at all', { type: 'offer', sdp: 'hello' }],
+    ['without a fingerprint', offer({ fingerprint: false })],
+    ['without BUNDLE', offer({ bundle: false, mids: ['0', '1'] })],
+    ['of 1,000 m-lines', offer({ mids: many })],
+    ['with a mid twice', offer({ mids: ['0', '0'] })],
+  ])('%s: refused', async (_what, sessionDescription) => {
+    const body = { sessionDescription, tracks: [local('0', 'a')] };
+    await refused(() => push(body), 406, 'invalid_session_description');
+    await refused(
+      () => client.send('POST', '/sessions/new', { sessionDescription }),
+      406,
+      'invalid_session_description',
+    );
+  });
+
+  test('a codec that nobody has: refused, as a whole or for that track', async () => {
+    const before = await state();
+    const reply = await push({
+      sessionDescription: offer({ codec: 'theora/90000' }),
+      tracks: [local('0', 'a')],
+    });
+    if (reply.status === 200)
+      expect(reply.body).toMatchObject({ tracks: [{ errorCode: expect.any(String) }] });
+    else expect(reply).toMatchObject({ status: 406, body: { errorCode: 'invalid_session_description' } });
+    expect(await state()).toEqual(before);
+  });
+
+  test('a mid that the offer lacks is refused', async () => {
+    const before = await state();
+    const reply = await push({ sessionDescription: offer(), tracks: [local('7', 'a')] });
+    if (reply.status === 200)
+      expect(reply.body).toMatchObject({ tracks: [{ errorCode: expect.any(String) }] });
+    else expect(reply.status).toBe(406);
+    expect(await state()).toEqual(before);
+  });
+
+  test('an answer without an offer', () =>
+    refused(
+      () =>
+        client.send('PUT', `/sessions/${session}/renegotiate`, {
+          sessionDescription: { type: 'answer', sdp: offerOf() },
+        }),
+      406,
+      'invalid_session_description',
+    ));
+});
+
+describe('order and names', () => {
+  test('the same name twice in one request', async () => {
+    const before = await state();
+    const tracks = [local('0', 'same'), local('1', 'same')];
+    const { status, body } = await push({ sessionDescription: offer({ mids: ['0', '1'] }), tracks });
+    const codes =
+      status === 200
+        ? (body.tracks as { errorCode?: string }[]).map(({ errorCode }) => errorCode)
+        : [body.errorCode];
+    expect(codes).toContain('repeated_local_track_error');
+    if (status !== 200) expect(await state()).toEqual(before);
+  });
+
+  test('a name that the session has already', async () => {
+    expect(await push({ sessionDescription: offer(), tracks: [local('0', 'same')] })).toMatchObject({
+      status: 200,
+    });
+    const before = await state();
+    const second = await push({
+      sessionDescription: offer({ mids: ['0', '1'] }),
+      tracks: [local('1', 'same')],
+    });
+    expect(JSON.stringify(second.body)).toContain('repeated_local_track_error');
+    expect(await state()).toEqual(before);
+  });
+
+  test.each([
+    ['an unknown session', () => ({ sessionId: '0'.repeat(32), trackName: 'a' })],
+    ['an unknown name', () => ({ sessionId: session, trackName: 'nobody' })],
+  ])('a pull from %s fails for that item only', async (_what, track) => {
+    const before = await state();
+    const reply = await push({ tracks: [{ location: 'remote', ...track() }] });
+    expect(reply).toMatchObject({
+      status: 200,
+      body: { tracks: [{ errorCode: 'not_found_track_error', errorDescription: expect.any(String) }] },
+    });
+    expect(await state()).toEqual(before);
+  });
+});

@@ -1,0 +1,57 @@
+import { expect } from 'vitest';
+import type { Publication, Received, TrackResult, Transport } from '../page/endpoint.ts';
+import type { Endpoint } from './browsers.ts';
+import type { Switchyard } from './switchyard.ts';
+import { until } from './until.ts';
+
+// The fake microphones beep: their energy is far above this, and silence is exactly 0.
+const silence = 1e-4;
+
+export const camera: readonly Publication[] = [
+  { kind: 'audio', trackName: 'microphone' },
+  { kind: 'video', trackName: 'camera' },
+];
+
+/** Gives an endpoint a session on this server. */
+export const connect = (endpoint: Endpoint, switchyard: Switchyard): Promise<string> =>
+  endpoint.call('connect', { api: switchyard.api, secret: switchyard.secret });
+
+/** All items must have succeeded; returns their mids in order. */
+export function midsOf(results: readonly TrackResult[]): string[] {
+  expect(results.filter(({ errorCode }) => errorCode !== undefined)).toEqual([]);
+  return results.map(({ mid }) => mid ?? '');
+}
+
+/** Real media: frames are decoded and the picture moves, sound is louder than silence. */
+export async function arrives(endpoint: Endpoint, mid: string): Promise<Received> {
+  const got = await until(
+    `media at mid ${mid}`,
+    async () => (await endpoint.call('received')).find((entry) => entry.mid === mid),
+    (entry) =>
+      entry?.kind === 'audio' ? entry.totalAudioEnergy > silence : (entry?.framesDecoded ?? 0) > 60,
+  );
+  if (got === undefined) throw new Error('unreachable');
+  if (got.kind === 'video') await moves(endpoint, mid);
+  return got;
+}
+
+async function moves(endpoint: Endpoint, mid: string): Promise<void> {
+  const first = await until(
+    'a picture',
+    () => endpoint.call('picture', mid),
+    (pixels) => pixels.length > 0,
+  );
+  await until(
+    'another picture',
+    async () => (await endpoint.call('picture', mid)).filter((value, at) => value !== first[at]).length,
+    (changed) => changed > 10,
+  );
+}
+
+/** Connected, and encrypted by AES-GCM rather than the slower AES-CM. */
+export async function isEncryptedByGcm(endpoint: Endpoint): Promise<Transport> {
+  const transport = await endpoint.call('transport');
+  expect(transport).toMatchObject({ connection: 'connected', dtlsState: 'connected' });
+  expect(transport.srtpCipher).toMatch(/AEAD_AES_(128|256)_GCM/);
+  return transport;
+}

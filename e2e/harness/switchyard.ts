@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './until.ts';
+
+export const repository = join(dirname(fileURLToPath(import.meta.url)), '../..');
+
+/** A running control and engine of our own, with one app. */
+export interface Switchyard {
+  readonly origin: string;
+  readonly appId: string;
+  readonly secret: string;
+  /** Base URL of the app: what a client program is configured with. */
+  readonly api: string;
+  readonly mediaPort: number;
+  readonly log: () => string;
+  readonly enginePids: () => number[];
+  /** Ends control without a chance to say goodbye; the engine goes on. */
+  readonly killControl: () => Promise<void>;
+  readonly startControl: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+export async function startSwitchyard(): Promise<Switchyard> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'switchyard-e2e-'));
+  const port = await freeTcpPort();
+  const mediaPort = await freeUdpPort();
+  const appId = randomBytes(16).toString('hex');
+  const secret = randomBytes(24).toString('hex');
+  const origin = `http://127.0.0.1:${port}`;
+  let log = '';
+  let control: ChildProcess | undefined;
+
+  const startControl = async (): Promise<void> => {
+    const child = spawn(process.execPath, [join(repository, 'control/dist/main.js')], {
+      cwd: repository,
+      env: {
+        ...process.env,
+        SWITCHYARD_DATA_DIR: dataDir,
+        SWITCHYARD_HOST: '127.0.0.1',
+        SWITCHYARD_PORT: String(port),
+        SWITCHYARD_MEDIA_PORT: String(mediaPort),
+        SWITCHYARD_LISTEN: '127.0.0.1,::1',
+        SWITCHYARD_APP_ID: appId,
+        SWITCHYARD_APP_SECRET: secret,
+        SWITCHYARD_LOG_LEVEL: 'debug',
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    control = child;
+    const keep = (text: Buffer): void => {
+      log += text.toString();
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    // An open port is not enough: control listens before it has its engine.
+    await until(
+      'control answers',
+      async () => {
+        if (child.exitCode !== null) throw new Error(`control ended with ${child.exitCode}:\n${log}`);
+        return /Switchyard is ready/.test(log) && (await answers(origin));
+      },
+      (answer) => answer,
+    );
+  };
+
+  const ended = (child: ChildProcess): Promise<void> =>
+    child.exitCode !== null || child.signalCode !== null
+      ? Promise.resolve()
+      : new Promise((resolve) => child.once('exit', () => resolve()));
+
+  const enginePids = (): number[] => processesNaming(dataDir).filter((pid) => pid !== control?.pid);
+
+  const killControl = async (): Promise<void> => {
+    if (control === undefined) return;
+    control.kill('SIGKILL');
+    await ended(control);
+    log = '';
+  };
+
+  const stop = async (): Promise<void> => {
+    const child = control;
+    const engines = enginePids();
+    if (child !== undefined) {
+      child.kill('SIGINT');
+      const impatient = setTimeout(() => child.kill('SIGKILL'), 5000);
+      await ended(child);
+      clearTimeout(impatient);
+    }
+    for (const pid of engines) if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+    await rm(dataDir, { recursive: true, force: true });
+  };
+
+  try {
+    await startControl();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    origin,
+    appId,
+    secret,
+    api: `${origin}/v1/apps/${appId}`,
+    mediaPort,
+    log: () => log,
+    enginePids,
+    killControl,
+    startControl,
+    stop,
+  };
+}
+
+async function answers(origin: string): Promise<boolean> {
+  try {
+    await fetch(origin);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The engine outlives control, so it is found by the data directory that it was started with. */
+function processesNaming(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const about =
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8') + readFileSync(`/proc/${pid}/environ`, 'utf8');
+        return pid !== process.pid && about.includes('switchyard-engine') && about.includes(text);
+      } catch {
+        return false;
+      }
+    });
+}
+
+function freeTcpPort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function freeUdpPort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4');
+    socket.once('error', reject);
+    socket.bind(0, '127.0.0.1', () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
+}

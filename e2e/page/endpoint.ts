@@ -1,0 +1,255 @@
+/**
+ * Makes a page an endpoint: one PeerConnection and the calls that a client of the API makes.
+ * It talks to the API straight from the page, as clients do, so CORS is under test as well.
+ */
+export interface ApiAddress {
+  /** Base URL of the app. */
+  readonly api: string;
+  readonly secret: string;
+}
+
+export interface Publication {
+  readonly kind: 'audio' | 'video';
+  readonly trackName: string;
+  /** Only this codec is offered, e.g. `video/VP8`. */
+  readonly codec?: string;
+}
+
+export interface TrackResult {
+  readonly mid?: string;
+  readonly trackName?: string;
+  readonly sessionId?: string;
+  readonly errorCode?: string;
+  readonly errorDescription?: string;
+}
+
+export interface Received {
+  readonly mid: string;
+  readonly kind: string;
+  readonly codec: string;
+  readonly framesDecoded: number;
+  readonly keyFramesDecoded: number;
+  readonly packetsReceived: number;
+  readonly packetsLost: number;
+  readonly totalAudioEnergy: number;
+}
+
+export interface Transport {
+  readonly connection: string;
+  readonly dtlsState: string;
+  readonly tlsVersion: string;
+  readonly srtpCipher: string;
+}
+
+interface TracksReply {
+  readonly sessionDescription?: RTCSessionDescriptionInit;
+  readonly requiresImmediateRenegotiation?: boolean;
+  readonly tracks?: readonly TrackResult[];
+}
+
+let pc = new RTCPeerConnection();
+let server: ApiAddress | undefined;
+let sessionId = '';
+const players = new Map<string, HTMLVideoElement>();
+const frameTimes = new Map<string, number[]>();
+
+/** A session is made first with an empty body; descriptions come with the first tracks. */
+async function connect(address: ApiAddress): Promise<string> {
+  pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  pc.ontrack = ({ track, transceiver }) => play(transceiver.mid ?? '', track);
+  server = address;
+  sessionId = (await request<{ sessionId: string }>('POST', '/sessions/new')).sessionId;
+  return sessionId;
+}
+
+async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+  if (server === undefined) throw new Error('connect first');
+  const reply = await fetch(`${server.api}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${server.secret}` },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await reply.text();
+  if (!reply.ok) throw new Error(`${method} ${path} gave ${reply.status}: ${text}`);
+  return JSON.parse(text);
+}
+
+async function addSenders(publications: readonly Publication[]): Promise<RTCRtpTransceiver[]> {
+  const camera = await navigator.mediaDevices.getUserMedia({
+    audio: true,
+    video: { width: 320, height: 240, frameRate: 20 },
+  });
+  return publications.map(({ kind, codec }) => {
+    const track = camera.getTracks().find((candidate) => candidate.kind === kind);
+    if (track === undefined) throw new Error(`no ${kind}`);
+    const transceiver = pc.addTransceiver(track.clone(), { direction: 'sendonly' });
+    if (codec !== undefined) {
+      const known = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
+      const chosen = known.filter(({ mimeType }) => mimeType.toLowerCase() === codec.toLowerCase());
+      const helpers = known.filter(({ mimeType }) => /\/(rtx|red|ulpfec)$/i.test(mimeType));
+      transceiver.setCodecPreferences([...chosen, ...helpers]);
+    }
+    return transceiver;
+  });
+}
+
+async function publish(publications: readonly Publication[]): Promise<readonly TrackResult[]> {
+  const transceivers = await addSenders(publications);
+  await pc.setLocalDescription(await pc.createOffer());
+  const tracks = publications.map(({ trackName }, at) => ({
+    location: 'local',
+    trackName,
+    mid: transceivers[at]?.mid,
+  }));
+  return pushOffer({ tracks });
+}
+
+async function publishDiscovered(publications: readonly Publication[]): Promise<readonly TrackResult[]> {
+  await addSenders(publications);
+  await pc.setLocalDescription(await pc.createOffer());
+  return pushOffer({ autoDiscover: true });
+}
+
+async function pushOffer(fields: object): Promise<readonly TrackResult[]> {
+  const reply = await request<TracksReply>('POST', `/sessions/${sessionId}/tracks/new`, {
+    sessionDescription: { type: 'offer', sdp: pc.localDescription?.sdp },
+    ...fields,
+  });
+  if (reply.sessionDescription === undefined) throw new Error(`no answer in ${JSON.stringify(reply)}`);
+  await pc.setRemoteDescription(reply.sessionDescription);
+  return reply.tracks ?? [];
+}
+
+async function pull(
+  tracks: readonly { sessionId: string; trackName: string }[],
+): Promise<readonly TrackResult[]> {
+  const reply = await request<TracksReply>('POST', `/sessions/${sessionId}/tracks/new`, {
+    tracks: tracks.map((track) => ({ location: 'remote', ...track })),
+  });
+  if (reply.requiresImmediateRenegotiation && reply.sessionDescription !== undefined) {
+    await pc.setRemoteDescription(reply.sessionDescription);
+    await pc.setLocalDescription(await pc.createAnswer());
+    await request('PUT', `/sessions/${sessionId}/renegotiate`, {
+      sessionDescription: { type: 'answer', sdp: pc.localDescription?.sdp },
+    });
+  }
+  return reply.tracks ?? [];
+}
+
+function play(mid: string, track: MediaStreamTrack): void {
+  const player = document.createElement('video');
+  player.autoplay = true;
+  player.srcObject = new MediaStream([track]);
+  document.body.append(player);
+  void player.play();
+  players.set(mid, player);
+  if (track.kind !== 'video') return;
+  const times: number[] = [];
+  frameTimes.set(mid, times);
+  const onFrame = (now: number): void => {
+    times.push(now);
+    player.requestVideoFrameCallback(onFrame);
+  };
+  player.requestVideoFrameCallback(onFrame);
+}
+
+type Stats = RTCStats & Record<string, unknown>;
+
+async function stats(): Promise<Map<string, Stats>> {
+  const found = new Map<string, Stats>();
+  (await pc.getStats()).forEach((entry: Stats) => {
+    found.set(entry.id, entry);
+  });
+  return found;
+}
+
+async function received(): Promise<Received[]> {
+  const all = await stats();
+  const count = (entry: Stats, name: string): number => Number(entry[name] ?? 0);
+  return [...all.values()]
+    .filter(({ type }) => type === 'inbound-rtp')
+    .map((entry) => ({
+      mid: String(entry.mid),
+      kind: String(entry.kind),
+      codec: String(all.get(String(entry.codecId))?.mimeType ?? ''),
+      framesDecoded: count(entry, 'framesDecoded'),
+      keyFramesDecoded: count(entry, 'keyFramesDecoded'),
+      packetsReceived: count(entry, 'packetsReceived'),
+      packetsLost: count(entry, 'packetsLost'),
+      totalAudioEnergy: count(entry, 'totalAudioEnergy'),
+    }));
+}
+
+async function transport(): Promise<Transport> {
+  const entry = [...(await stats()).values()].find(({ type }) => type === 'transport');
+  return {
+    connection: pc.connectionState,
+    dtlsState: String(entry?.dtlsState ?? pc.getSenders()[0]?.transport?.state ?? ''),
+    tlsVersion: String(entry?.tlsVersion ?? ''),
+    srtpCipher: String(entry?.srtpCipher ?? ''),
+  };
+}
+
+/** A small picture of what is on the screen now: two of different times tell whether it moves. */
+function picture(mid: string): number[] {
+  const player = players.get(mid);
+  const canvas = new OffscreenCanvas(64, 48);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  if (player === undefined || context === null || player.videoWidth === 0) return [];
+  context.drawImage(player, 0, 0, 64, 48);
+  return [...context.getImageData(0, 0, 64, 48).data];
+}
+
+/** When frames came to the screen, in ms of this page's clock. */
+const frames = (mid: string): number[] => frameTimes.get(mid) ?? [];
+
+const now = (): number => performance.now();
+
+const sendable = (kind: string): string[] => [
+  ...new Set(RTCRtpSender.getCapabilities(kind)?.codecs.map(({ mimeType }) => mimeType)),
+];
+
+// The three steps of a call without a server: they show what two browsers do with each other.
+async function directOffer(publications: readonly Publication[]): Promise<string> {
+  await addSenders(publications);
+  await pc.setLocalDescription(await pc.createOffer());
+  return gathered();
+}
+
+async function directAnswer(sdp: string): Promise<string> {
+  pc.ontrack = ({ track, transceiver }) => play(transceiver.mid ?? '', track);
+  await pc.setRemoteDescription({ type: 'offer', sdp });
+  await pc.setLocalDescription(await pc.createAnswer());
+  return gathered();
+}
+
+const directAccept = (sdp: string): Promise<void> => pc.setRemoteDescription({ type: 'answer', sdp });
+
+async function gathered(): Promise<string> {
+  if (pc.iceGatheringState !== 'complete')
+    await new Promise<void>((resolve) => {
+      pc.addEventListener('icegatheringstatechange', () => {
+        if (pc.iceGatheringState === 'complete') resolve();
+      });
+    });
+  return pc.localDescription?.sdp ?? '';
+}
+
+const endpoint = {
+  connect,
+  publish,
+  publishDiscovered,
+  pull,
+  request,
+  received,
+  transport,
+  picture,
+  frames,
+  now,
+  sendable,
+  directOffer,
+  directAnswer,
+  directAccept,
+};
+export type EndpointApi = typeof endpoint;
+Object.assign(globalThis, { endpoint });
