@@ -40,9 +40,9 @@ test('a call goes on while control is dead, and the next control knows it', asyn
   const engines = switchyard.enginePids();
   expect(engines).toHaveLength(1);
 
-  // The machine itself makes gaps, so only what is above an undisturbed stretch is due to the kill.
+  // A busy machine makes gaps by itself: where those are long, two frames more than them are allowed.
   const baseline = await longestGap(viewer, video, await viewer.call('now'), 60);
-  const limit = Math.max(200, baseline + 50);
+  const limit = Math.max(200, baseline + 100);
   const since = await viewer.call('now');
   await switchyard.killControl();
   const around = await longestGap(viewer, video, since, 60);

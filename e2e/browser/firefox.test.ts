@@ -8,7 +8,7 @@ let chromium: Browser;
 let firefox: Browser;
 
 beforeAll(async () => {
-  switchyard = await startSwitchyard();
+  switchyard = await startSwitchyard('');
   chromium = await startChromium();
   firefox = await startFirefox();
 });

@@ -27,7 +27,11 @@ export interface Switchyard {
   readonly stop: () => Promise<void>;
 }
 
-export async function startSwitchyard(): Promise<Switchyard> {
+/**
+ * Media listens on loopback unless said otherwise. Firefox wants an empty `listen` (all of this host): it pairs
+ * candidates of its own network addresses with no loopback one.
+ */
+export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchyard> {
   const dataDir = await mkdtemp(join(tmpdir(), 'switchyard-e2e-'));
   const port = await freeTcpPort();
   const mediaPort = await freeUdpPort();
@@ -46,7 +50,7 @@ export async function startSwitchyard(): Promise<Switchyard> {
         SWITCHYARD_HOST: '127.0.0.1',
         SWITCHYARD_PORT: String(port),
         SWITCHYARD_MEDIA_PORT: String(mediaPort),
-        SWITCHYARD_LISTEN: '127.0.0.1,::1',
+        SWITCHYARD_LISTEN: listen,
         SWITCHYARD_APP_ID: appId,
         SWITCHYARD_APP_SECRET: secret,
         SWITCHYARD_LOG_LEVEL: 'debug',
