@@ -67,7 +67,8 @@ export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchy
     await until(
       'control answers',
       async () => {
-        if (child.exitCode !== null) throw new Error(`control ended with ${child.exitCode}:\n${log}`);
+        if (child.exitCode !== null)
+          throw new Error(`control ended with ${child.exitCode}:\n${log}${engineLog(dataDir)}`);
         return /Switchyard is ready/.test(log) && (await answers(origin));
       },
       (answer) => answer,
@@ -119,6 +120,12 @@ export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchy
     startControl,
     stop,
   };
+}
+
+/** Read now: the directory goes when the test ends. */
+function engineLog(dataDir: string): string {
+  const file = join(dataDir, 'engine.log');
+  return existsSync(file) ? `engine.log:\n${readFileSync(file, 'utf8')}` : 'There is no engine.log.';
 }
 
 async function answers(origin: string): Promise<boolean> {
