@@ -34,6 +34,15 @@ export interface Received {
   readonly totalAudioEnergy: number;
 }
 
+/** One frame on the screen; times in ms. */
+export interface Frame {
+  readonly shown: number;
+  /** When its last packet came, by this page's clock. */
+  readonly received: number;
+  /** By the publisher's clock, from its RTP timestamp. */
+  readonly captured: number;
+}
+
 export interface Transport {
   readonly connection: string;
   readonly dtlsState: string;
@@ -51,7 +60,7 @@ let pc = new RTCPeerConnection();
 let server: ApiAddress | undefined;
 let sessionId = '';
 const players = new Map<string, HTMLVideoElement>();
-const frameTimes = new Map<string, number[]>();
+const shownFrames = new Map<string, Frame[]>();
 
 /** A session is made first with an empty body; descriptions come with the first tracks. */
 async function connect(address: ApiAddress): Promise<string> {
@@ -144,10 +153,10 @@ function play(mid: string, track: MediaStreamTrack): void {
   void player.play();
   players.set(mid, player);
   if (track.kind !== 'video') return;
-  const times: number[] = [];
-  frameTimes.set(mid, times);
-  const onFrame = (now: number): void => {
-    times.push(now);
+  const shown: Frame[] = [];
+  shownFrames.set(mid, shown);
+  const onFrame = (now: number, about: VideoFrameCallbackMetadata): void => {
+    shown.push({ shown: now, received: about.receiveTime ?? now, captured: (about.rtpTimestamp ?? 0) / 90 });
     player.requestVideoFrameCallback(onFrame);
   };
   player.requestVideoFrameCallback(onFrame);
@@ -200,8 +209,7 @@ function picture(mid: string): number[] {
   return [...context.getImageData(0, 0, 64, 48).data];
 }
 
-/** When frames came to the screen, in ms of this page's clock. */
-const frames = (mid: string): number[] => frameTimes.get(mid) ?? [];
+const frames = (mid: string): Frame[] => shownFrames.get(mid) ?? [];
 
 const now = (): number => performance.now();
 
