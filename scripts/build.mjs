@@ -16,7 +16,7 @@ function run(command, args) {
 }
 
 if (newer('package-lock.json', 'node_modules/.package-lock.json'))
-  run('npm', ['ci', '--no-audit', '--no-fund']);
+  run('npm', ['install', '--no-audit', '--no-fund']);
 if (newer('proto/engine.proto', 'control/engine-link/generated/engine_pb.ts'))
   run(path('node_modules/.bin/buf'), ['generate']);
 run(path('node_modules/.bin/tsc'), ['-b']);
