@@ -9,8 +9,15 @@ const path = (name) => join(root, name);
 const newer = (source, target) =>
   !existsSync(path(target)) || statSync(path(source)).mtimeMs > statSync(path(target)).mtimeMs;
 
+// buf looks for its plugin on the path, which only npm puts there by itself.
+const env = { ...process.env, PATH: `${path('node_modules/.bin')}:${process.env.PATH}` };
+
 function run(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   if (error !== undefined) console.error(`${command}: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
 }

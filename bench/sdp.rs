@@ -1,0 +1,114 @@
+//! The few lines of SDP that a synthetic endpoint with one video m-line needs.
+
+use std::net::SocketAddr;
+
+/// What the server's description says of its transport and of its first m-line.
+pub struct Described {
+    pub ufrag: String,
+    pub password: String,
+    pub fingerprint: Vec<u8>,
+    pub address: SocketAddr,
+    pub mid: String,
+    formats: String,
+    attributes: Vec<String>,
+}
+
+/// Our own side.
+pub struct Own<'a> {
+    pub ufrag: &'a str,
+    pub password: &'a str,
+    pub fingerprint: &'a [u8],
+}
+
+pub const PAYLOAD_TYPE: u8 = 96;
+pub const MID: &str = "0";
+
+/// An offer that sends VP8 on one m-line.
+pub fn offer(own: &Own<'_>, ssrc: u32) -> String {
+    let mut lines = head(MID);
+    lines.push(format!("m=video 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE}"));
+    lines.extend(transport(own, "actpass"));
+    lines.extend(
+        [
+            &format!("a=mid:{MID}"),
+            "a=sendonly",
+            "a=rtcp-mux",
+            &format!("a=rtpmap:{PAYLOAD_TYPE} VP8/90000"),
+            &format!("a=rtcp-fb:{PAYLOAD_TYPE} nack"),
+            &format!("a=rtcp-fb:{PAYLOAD_TYPE} nack pli"),
+            &format!("a=ssrc:{ssrc} cname:bench"),
+        ]
+        .map(str::to_owned),
+    );
+    lines.join("\r\n") + "\r\n"
+}
+
+/// An answer that receives what the server offers.
+pub fn answer(own: &Own<'_>, offered: &Described) -> String {
+    let mut lines = head(&offered.mid);
+    lines.push(format!("m=video 9 UDP/TLS/RTP/SAVPF {}", offered.formats));
+    lines.extend(transport(own, "active"));
+    lines.push(format!("a=mid:{}", offered.mid));
+    lines.push("a=recvonly".into());
+    lines.push("a=rtcp-mux".into());
+    lines.extend(offered.attributes.iter().cloned());
+    lines.join("\r\n") + "\r\n"
+}
+
+fn head(mid: &str) -> Vec<String> {
+    ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("a=group:BUNDLE {mid}")])
+        .collect()
+}
+
+fn transport(own: &Own<'_>, setup: &str) -> Vec<String> {
+    let hex: Vec<String> = own
+        .fingerprint
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    vec![
+        "c=IN IP4 0.0.0.0".into(),
+        format!("a=ice-ufrag:{}", own.ufrag),
+        format!("a=ice-pwd:{}", own.password),
+        format!("a=fingerprint:sha-256 {}", hex.join(":")),
+        format!("a=setup:{setup}"),
+    ]
+}
+
+/// Reads the server's description.
+pub fn read(sdp: &str) -> Result<Described, String> {
+    let lines: Vec<&str> = sdp.lines().map(str::trim_end).collect();
+    let value = |prefix: &str| {
+        let found = lines.iter().find_map(|line| line.strip_prefix(prefix));
+        found.ok_or_else(|| format!("the description lacks {prefix}"))
+    };
+    let fingerprint = value("a=fingerprint:sha-256 ")?
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16).map_err(|error| error.to_string()))
+        .collect::<Result<_, _>>()?;
+    let candidate: Vec<&str> = value("a=candidate:")?.split(' ').collect();
+    let [_, _, _, _, ip, port, ..] = candidate[..] else {
+        return Err("a candidate is too short".into());
+    };
+    let ip = ip.parse().map_err(|_| "a candidate without an address")?;
+    let port = port.parse().map_err(|_| "a candidate without a port")?;
+    let formats = value("m=video ")?.split(' ').skip(2).collect::<Vec<_>>();
+    let kept = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:"];
+    let attributes = lines
+        .iter()
+        .filter(|line| kept.iter().any(|prefix| line.starts_with(prefix)))
+        .map(|line| (*line).to_owned())
+        .collect();
+    Ok(Described {
+        ufrag: value("a=ice-ufrag:")?.to_owned(),
+        password: value("a=ice-pwd:")?.to_owned(),
+        fingerprint,
+        address: SocketAddr::new(ip, port),
+        mid: value("a=mid:")?.to_owned(),
+        formats: formats.join(" "),
+        attributes,
+    })
+}
