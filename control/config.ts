@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { MetricsAccess } from './observe/metrics.ts';
 
 /** The settings as an operator sees them; documentation is printed from here. */
 export const settings = {
@@ -19,6 +20,10 @@ export const settings = {
   },
   SWITCHYARD_ANNOUNCE: { default: '', meaning: 'Addresses that candidates name instead, comma-separated.' },
   SWITCHYARD_DEMO: { default: '', meaning: 'on or off: the demo page. Empty: on when the host is loopback.' },
+  SWITCHYARD_METRICS: {
+    default: 'local',
+    meaning: 'Who may read GET /metrics: local (programs of this host), all, or off.',
+  },
   SWITCHYARD_ENGINE: { default: '', meaning: 'Path of the engine. Empty: target/release/switchyard-engine.' },
   SWITCHYARD_LOG_LEVEL: { default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent.' },
   SWITCHYARD_APP_ID: { default: '', meaning: 'App ID of the first app: 32 hex digits. Empty: random.' },
@@ -35,6 +40,7 @@ export interface Config {
   readonly announce: readonly string[];
   readonly demo: boolean;
   readonly demoDir: string;
+  readonly metrics: MetricsAccess;
   readonly enginePath: string;
   readonly logLevel: string;
   readonly appId: string | undefined;
@@ -62,6 +68,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     announce: list(value('SWITCHYARD_ANNOUNCE')),
     demo: demo === '' ? isLoopback(host) : ['on', '1', 'true', 'yes'].includes(demo),
     demoDir: join(root, 'demo'),
+    metrics: metricsAccess(value('SWITCHYARD_METRICS')),
     enginePath: value('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine'),
     logLevel: value('SWITCHYARD_LOG_LEVEL'),
     appId,
@@ -72,6 +79,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 /** Whether a host name means this machine only. */
 export function isLoopback(host: string): boolean {
   return ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host);
+}
+
+function metricsAccess(text: string): MetricsAccess {
+  if (text === 'local' || text === 'all' || text === 'off') return text;
+  throw new Error('SWITCHYARD_METRICS must be local, all or off');
 }
 
 function port(name: string, text: string): number {

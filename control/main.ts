@@ -4,6 +4,7 @@ import { readConfig } from './config.ts';
 import { type Supervisor, superviseEngine } from './engine-link/index.ts';
 import { buildServer } from './http/server.ts';
 import { openLog } from './observe/log.ts';
+import { openMetrics } from './observe/metrics.ts';
 import { systemClock } from './session/clock.ts';
 import { openSessions } from './session/sessions.ts';
 
@@ -19,8 +20,13 @@ const engine = superviseEngine({
   onEvent: sessions.onEvent,
   onSnapshot: sessions.onSnapshot,
 });
+const metrics = openMetrics({
+  access: config.metrics,
+  sessions: () => sessions.directory.all().length,
+  engineCounters: engine.counters,
+});
 const demoDir = config.demo ? config.demoDir : undefined;
-const server = await buildServer({ sessions, store, log, host: config.host, demoDir });
+const server = await buildServer({ sessions, store, log, host: config.host, demoDir, metrics });
 
 try {
   // First the port: a second control must fail here, before it takes the engine from the first one.

@@ -46,6 +46,13 @@ export async function startFakeEngine(path: string): Promise<FakeEngine> {
       }));
       return { id, body: { case: 'snapshot', value: { sessions } } };
     }
+    if (body.case === 'readCounters') {
+      const counters = [
+        { name: 'packets_received', value: 7n },
+        { name: 'sessions', value: BigInt(tables.size) },
+      ];
+      return { id, body: { case: 'counters', value: { counters } } };
+    }
     if (body.case === 'applySession') tables.set(body.value.sessionId, body.value);
     if (body.case === 'closeSession') tables.delete(body.value.sessionId);
     return { id, body: { case: 'done', value: {} } };

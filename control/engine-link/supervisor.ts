@@ -24,6 +24,8 @@ export interface Engine {
 
 export interface Supervisor extends Engine {
   start(): Promise<void>;
+  /** The engine's counts by name, since its start. */
+  counters(): Promise<ReadonlyMap<string, bigint>>;
   /** Ends the engine with all calls. */
   leave(): Promise<void>;
   /** Lets the engine go on without us. */
@@ -156,6 +158,11 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
     },
     async closeSession(sessionId) {
       await current().request({ case: 'closeSession', value: { sessionId } });
+    },
+    async counters() {
+      const answer = await current().request({ case: 'readCounters', value: {} });
+      if (answer.case !== 'counters') throw new Error('the engine gave no counters');
+      return new Map(answer.value.counters.map(({ name, value }) => [name, value]));
     },
     async leave() {
       leaving = true;

@@ -5,10 +5,12 @@ import { limits } from '@switchyard/contract';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import type { AppStore } from '../accounts/store.ts';
 import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import { problem } from '../session/problem.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { demo } from './demo.ts';
 import { errorReply } from './errors.ts';
+import { addMetrics } from './metrics.ts';
 import { addOperations } from './routes.ts';
 
 export interface ServerParts {
@@ -18,6 +20,8 @@ export interface ServerParts {
   readonly host: string;
   /** Absent: no demo page. */
   readonly demoDir: string | undefined;
+  /** Absent: nothing is measured. */
+  readonly metrics?: Metrics;
 }
 
 /** Builds the server; the caller listens. */
@@ -58,6 +62,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       'request',
     );
   });
+  if (parts.metrics !== undefined) addMetrics(app, parts.metrics);
   await app.register(async (api) => {
     await api.register(cors, {
       origin: true,

@@ -1,0 +1,105 @@
+/** What operators measure, in Prometheus' text format. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { isLoopback } from '../config.ts';
+
+/** Who may read the figures: this host's own programs, everyone who reaches the port, nobody. */
+export type MetricsAccess = 'local' | 'all' | 'off';
+
+export interface MetricsOptions {
+  readonly access: MetricsAccess;
+  readonly sessions: () => number;
+  /** The engine's counts by name since its start; rejects while no engine is there. */
+  readonly engineCounters: () => Promise<ReadonlyMap<string, bigint>>;
+}
+
+export interface HttpRequest {
+  readonly method: string;
+  /** The pattern, never the path: IDs would make a series each. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+export interface Metrics {
+  readonly access: MetricsAccess;
+  readonly contentType: string;
+  onRequest(request: HttpRequest): void;
+  text(): Promise<string>;
+}
+
+/** Engine counts that go down as well. */
+const ENGINE_GAUGES = new Set(['sessions']);
+
+export function openMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry();
+  // Node's own, event loop lag among them (nodejs_eventloop_lag_seconds and its percentiles).
+  collectDefaultMetrics({ register: registry });
+  const sessions = new Gauge({
+    name: 'switchyard_sessions',
+    help: 'Sessions that control knows.',
+    registers: [registry],
+  });
+  const engineUp = new Gauge({
+    name: 'switchyard_engine_up',
+    help: 'Whether the engine answers.',
+    registers: [registry],
+  });
+  const requests = new Histogram({
+    name: 'switchyard_http_request_duration_seconds',
+    help: 'HTTP requests by method, route and status; a pull waits for first media.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+    registers: [registry],
+  });
+  const engine = new Map<string, Counter | Gauge>();
+
+  function engineMetric(name: string): Counter | Gauge {
+    const known = engine.get(name);
+    if (known !== undefined) return known;
+    const configuration = {
+      name: `switchyard_engine_${name}`,
+      help: `The engine's ${name.replaceAll('_', ' ')}.`,
+      registers: [registry],
+    };
+    const made = ENGINE_GAUGES.has(name) ? new Gauge(configuration) : new Counter(configuration);
+    engine.set(name, made);
+    return made;
+  }
+
+  async function readEngine(): Promise<void> {
+    try {
+      for (const [name, value] of await options.engineCounters()) {
+        const metric = engineMetric(name);
+        metric.reset();
+        metric.inc(Number(value));
+      }
+      engineUp.set(1);
+    } catch {
+      engineUp.set(0);
+    }
+  }
+
+  return {
+    access: options.access,
+    contentType: registry.contentType,
+    onRequest({ method, route, status, seconds }) {
+      requests.observe({ method, route, status }, seconds);
+    },
+    async text() {
+      sessions.set(options.sessions());
+      await readEngine();
+      return registry.metrics();
+    },
+  };
+}
+
+/** Whether a request comes from this host itself: neither through a proxy nor from a page with a rebound name. */
+export function isLocalRequest(
+  remoteAddress: string | undefined,
+  headers: Readonly<Record<string, unknown>>,
+): boolean {
+  const address = (remoteAddress ?? '').replace(/^::ffff:/, '');
+  const name = String(headers.host ?? '').replace(/:\d+$/, '');
+  const proxied = 'forwarded' in headers || 'x-forwarded-for' in headers;
+  return isLoopback(address) && isLoopback(name) && !proxied;
+}
