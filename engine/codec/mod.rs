@@ -3,9 +3,12 @@
 mod av1;
 mod h264;
 mod h265;
+mod picture_numbers;
 pub mod red;
 mod vp8;
 mod vp9;
+
+pub use picture_numbers::{PictureNumbers, PictureOffsets, picture_numbers, renumber};
 
 /// A codec that is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

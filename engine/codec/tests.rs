@@ -142,3 +142,69 @@ proptest! {
         red::rewrite_block_payload_types(&mut payload, Some);
     }
 }
+
+#[test]
+fn picture_numbers_are_read_and_go_on_by_an_offset() {
+    let offsets = PictureOffsets {
+        picture_id: 3,
+        base_layer_index: 2,
+    };
+    let cases: [(Codec, &[u8], PictureNumbers, &[u8]); 5] = [
+        (
+            Codec::Vp8,
+            &[0x90, 0xe0, 0xff, 0xfe, 0xff, 0x20, 0x50],
+            numbers(Some(0x7ffe), Some(0xff)),
+            &[0x90, 0xe0, 0x80, 0x01, 0x01, 0x20, 0x50],
+        ),
+        (
+            Codec::Vp8,
+            &[0x90, 0x80, 0x7f, 0x50],
+            numbers(Some(0x7f), None),
+            &[0x90, 0x80, 0x02, 0x50],
+        ),
+        (
+            Codec::Vp8,
+            &[0x10, 0x50],
+            numbers(None, None),
+            &[0x10, 0x50],
+        ),
+        (
+            Codec::Vp9,
+            &[0xa8, 0x80, 0x05, 0x00, 0x09],
+            numbers(Some(5), Some(9)),
+            &[0xa8, 0x80, 0x08, 0x00, 0x0b],
+        ),
+        (
+            Codec::Vp9,
+            &[0x98, 0x05, 0x01],
+            numbers(Some(5), None),
+            &[0x98, 0x08, 0x01],
+        ),
+    ];
+    for (codec, payload, expected, renumbered) in cases {
+        assert_eq!(picture_numbers(codec, payload), expected, "{payload:x?}");
+        let mut payload = payload.to_vec();
+        renumber(codec, &mut payload, offsets);
+        assert_eq!(payload, renumbered);
+    }
+}
+
+fn numbers(picture_id: Option<u16>, base_layer_index: Option<u8>) -> PictureNumbers {
+    PictureNumbers {
+        picture_id,
+        base_layer_index,
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_payload_can_be_renumbered(mut payload in prop::collection::vec(any::<u8>(), 0..12), id: u16) {
+        let offsets = PictureOffsets { picture_id: id, base_layer_index: id as u8 };
+        for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+            let before = payload.len();
+            picture_numbers(codec, &payload);
+            renumber(codec, &mut payload, offsets);
+            prop_assert_eq!(payload.len(), before);
+        }
+    }
+}

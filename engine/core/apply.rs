@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::session::{IncomingStream, Session};
 use super::table::{self, Table};
 use super::timers::Timer;
-use super::{Engine, PublicationKey, SessionKey, SubscriptionKey};
+use super::{EncodingKey, Engine, PublicationKey, SessionKey, SubscriptionKey};
+use crate::forward::encoding::Encoding;
 use crate::forward::publication::{MediaKind, Publication, PublicationSettings};
 use crate::forward::subscription::{Subscription, SubscriptionSettings};
 use crate::link::proto;
@@ -93,39 +94,86 @@ impl Engine {
             let same = before.iter_mut().find(|slot| {
                 slot.is_some_and(|key| self.publications[key].settings.id == settings.id)
             });
-            match same.and_then(Option::take) {
+            let publication = match same.and_then(Option::take) {
                 Some(publication) => {
                     self.publications[publication].settings = settings;
-                    kept.push(publication);
+                    publication
                 }
-                None => kept.push(
-                    self.publications
-                        .insert(Publication::new(settings, key, now)),
-                ),
-            }
+                None => self
+                    .publications
+                    .insert(Publication::new(settings, key, now)),
+            };
+            self.apply_encodings(publication, now);
+            kept.push(publication);
         }
         for ended in before.into_iter().flatten() {
             self.end_publication(ended);
         }
-        let session = &mut self.sessions[key];
-        session.incoming.clear();
-        session.learned = 0;
-        for &publication in &kept {
-            let settings = &self.publications[publication].settings;
-            let media = settings.ssrcs.iter().map(|&ssrc| (ssrc, None));
-            let repairs = settings
-                .rtx_ssrcs
+        self.sessions[key].publications = kept;
+        self.index_streams(key);
+    }
+
+    /// Encodings are the same by their rids.
+    fn apply_encodings(&mut self, key: PublicationKey, now: Instant) {
+        let publication = &mut self.publications[key];
+        let before = std::mem::take(&mut publication.encodings);
+        let kind = publication.settings.kind;
+        let mut encodings = Vec::with_capacity(publication.settings.encodings.len());
+        for settings in &publication.settings.encodings {
+            let same = before
                 .iter()
-                .map(|&(rtx, ssrc)| (rtx, Some(Some(ssrc))));
-            for (ssrc, repairs) in media.chain(repairs) {
-                let stream = IncomingStream {
-                    publication,
-                    repairs,
-                };
-                session.incoming.insert(ssrc, stream);
+                .copied()
+                .find(|&encoding| self.encodings[encoding].rid == settings.rid);
+            encodings.push(same.unwrap_or_else(|| {
+                self.encodings
+                    .insert(Encoding::new(key, settings.rid.clone(), kind, now))
+            }));
+        }
+        let changed = encodings != before;
+        publication.encodings = encodings;
+        let publication = &self.publications[key];
+        let ended: Vec<_> = before
+            .into_iter()
+            .filter(|encoding| !publication.encodings.contains(encoding))
+            .collect();
+        for encoding in ended {
+            self.end_encoding(encoding);
+        }
+        if changed {
+            self.retarget_all(key, now);
+        }
+    }
+
+    /// Which stream an SSRC is. What was learned from packets stays: peers stop repeating mid and rid.
+    fn index_streams(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key];
+        let known = std::mem::take(&mut session.incoming);
+        for &publication in &session.publications {
+            let publication = &self.publications[publication];
+            let settings = &publication.settings;
+            for (announced, &encoding) in settings.encodings.iter().zip(&publication.encodings) {
+                for &ssrc in &announced.ssrcs {
+                    let stream = IncomingStream {
+                        encoding,
+                        repairs: None,
+                    };
+                    session.incoming.insert(ssrc, stream);
+                    let rtx = settings.rtx_ssrcs.iter().filter(|pair| pair.1 == ssrc);
+                    for &(rtx, ssrc) in rtx {
+                        let repairs = Some(Some(ssrc));
+                        let stream = IncomingStream { encoding, repairs };
+                        session.incoming.insert(rtx, stream);
+                    }
+                }
             }
         }
-        session.publications = kept;
+        let announced = session.incoming.len();
+        for (ssrc, stream) in known {
+            if self.encodings.contains_key(stream.encoding) {
+                session.incoming.entry(ssrc).or_insert(stream);
+            }
+        }
+        session.learned = session.incoming.len() - announced;
     }
 
     fn apply_subscriptions(
@@ -138,14 +186,13 @@ impl Engine {
         let mut before: Vec<_> = before.into_iter().map(Some).collect();
         let mut kept = Vec::with_capacity(wanted.len());
         for settings in wanted {
-            // A subscription whose settings changed begins anew: its numbers were for another stream.
-            let same = before
-                .iter_mut()
-                .find(|slot| slot.is_some_and(|key| self.subscriptions[key].settings == settings));
-            match same.and_then(Option::take) {
-                Some(subscription) => kept.push(subscription),
-                None => kept.push(self.begin_subscription(key, settings, now)),
-            }
+            let same = before.iter_mut().find(|slot| {
+                slot.is_some_and(|key| self.subscriptions[key].settings.continues_as(&settings))
+            });
+            kept.push(match same.and_then(Option::take) {
+                Some(subscription) => self.change_subscription(subscription, settings, now),
+                None => self.begin_subscription(key, settings, now),
+            });
         }
         for ended in before.into_iter().flatten() {
             self.end_subscription(ended);
@@ -177,13 +224,36 @@ impl Engine {
         let subscription = Subscription::new(settings, session, publication, kind, seed);
         let key = self.subscriptions.insert(subscription);
         if let Some(publication) = publication {
-            let source = &mut self.publications[publication];
-            source.subscriptions.push(key);
-            if kind == MediaKind::Video {
-                source.key_frames.want_for_joined(now);
-                self.timers.add(now, Timer::Publication(publication));
+            self.publications[publication].subscriptions.push(key);
+            self.retarget(key, now);
+        }
+        key
+    }
+
+    /// The stream goes on, perhaps from another source: the old one is forwarded until the new one's key frame.
+    fn change_subscription(
+        &mut self,
+        key: SubscriptionKey,
+        settings: SubscriptionSettings,
+        now: Instant,
+    ) -> SubscriptionKey {
+        if self.subscriptions[key].settings == settings {
+            return key;
+        }
+        let source = self.find_publication(&settings);
+        let subscription = &mut self.subscriptions[key];
+        subscription.change(settings);
+        let before = std::mem::replace(&mut subscription.publication, source);
+        if before != source {
+            if let Some(before) = before {
+                let list = &mut self.publications[before].subscriptions;
+                list.retain(|&other| other != key);
+            }
+            if let Some(source) = source {
+                self.publications[source].subscriptions.push(key);
             }
         }
+        self.retarget(key, now);
         key
     }
 
@@ -198,20 +268,44 @@ impl Engine {
     }
 
     fn end_publication(&mut self, key: PublicationKey) {
-        if let Some(publication) = self.publications.remove(key) {
-            for subscription in publication.subscriptions {
-                self.subscriptions[subscription].publication = None;
+        let Some(publication) = self.publications.remove(key) else {
+            return;
+        };
+        for subscription in publication.subscriptions {
+            self.subscriptions[subscription].publication = None;
+        }
+        for encoding in publication.encodings {
+            self.end_encoding(encoding);
+        }
+    }
+
+    fn end_encoding(&mut self, key: EncodingKey) {
+        let Some(encoding) = self.encodings.remove(key) else {
+            return;
+        };
+        for subscription in encoding.subscriptions {
+            let subscription = &mut self.subscriptions[subscription];
+            if subscription.current() == Some(key) {
+                subscription.pause();
+            }
+            if subscription.target == Some(key) {
+                subscription.aim(None);
             }
         }
     }
 
     fn end_subscription(&mut self, key: SubscriptionKey) {
-        if let Some(subscription) = self.subscriptions.remove(key)
-            && let Some(publication) = subscription.publication
-        {
+        let Some(subscription) = self.subscriptions.remove(key) else {
+            return;
+        };
+        if let Some(publication) = subscription.publication {
             self.publications[publication]
                 .subscriptions
                 .retain(|&other| other != key);
+        }
+        let lists = [subscription.current(), subscription.target];
+        for encoding in lists.into_iter().flatten() {
+            self.detach(key, encoding);
         }
     }
 

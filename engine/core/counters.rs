@@ -43,6 +43,8 @@ discards! {
     PaddingOnly => "discarded_padding_only",
     /// The subscriber has no such format.
     FormatNotSubscribed => "discarded_format_not_subscribed",
+    /// The subscriber gets another encoding by now.
+    OtherEncoding => "discarded_other_encoding",
     /// The subscriber waits for a key frame.
     BeforeKeyFrame => "discarded_before_key_frame",
     /// Older than the first packet that the subscriber got.

@@ -6,9 +6,8 @@ use std::time::Instant;
 use super::counters::Discard;
 use super::outbox::Outbox;
 use super::packet_path::rejected;
-use super::timers::Timer;
 use super::{Engine, SessionKey};
-use crate::forward::publication::SenderClock;
+use crate::forward::encoding::SenderClock;
 use crate::wire::rtcp::{self, Packet};
 
 /// Lost packets that one NACK may name; more is a flood, not a loss.
@@ -106,32 +105,26 @@ impl Engine {
         let Some(stream) = self.sessions[key].incoming.get(&ssrc) else {
             return;
         };
-        let publication = &mut self.publications[stream.publication];
-        if publication.ssrc != Some(ssrc) {
+        let key = stream.encoding;
+        let encoding = &mut self.encodings[key];
+        if encoding.ssrc != Some(ssrc) {
             return;
         }
-        publication.clock = Some(clock);
-        if let Some(reception) = &mut publication.reception {
+        encoding.clock = Some(clock);
+        if let Some(reception) = &mut encoding.reception {
             reception.sender_report(clock.ntp, now);
         }
-        self.forward_sender_report(stream.publication, clock, outbox);
+        self.forward_sender_report(key, clock, outbox);
     }
 
     fn want_key_frame(&mut self, key: SessionKey, ssrc: u32, now: Instant, outbox: &mut Outbox) {
         let Some(&subscription) = self.sessions[key].outgoing.get(&ssrc) else {
             return;
         };
-        let Some(publication) = self.subscriptions[subscription].publication else {
+        let Some(key) = self.subscriptions[subscription].decoding() else {
             return;
         };
-        self.publications[publication].key_frames.want(now);
-        self.publication_due(publication, now, outbox);
-        let publication_state = &mut self.publications[publication];
-        let due = publication_state.key_frames.next_due();
-        self.timers.arm(
-            &mut publication_state.timer,
-            due,
-            Timer::Publication(publication),
-        );
+        self.encodings[key].key_frames.want(now);
+        self.encoding_due(key, now, outbox);
     }
 }

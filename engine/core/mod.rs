@@ -9,6 +9,7 @@ use std::time::Instant;
 use slotmap::{SlotMap, new_key_type};
 
 use crate::dtls::Certificate;
+use crate::forward::encoding::Encoding;
 use crate::forward::publication::Publication;
 use crate::forward::subscription::Subscription;
 use crate::link::proto;
@@ -17,6 +18,7 @@ use crate::wire::demux::{DatagramKind, classify};
 
 mod apply;
 mod counters;
+mod encodings;
 mod feedback_path;
 pub mod outbox;
 mod packet_path;
@@ -37,6 +39,8 @@ new_key_type! {
     pub struct SessionKey;
     /// A publication in the engine.
     pub struct PublicationKey;
+    /// An encoding of a publication in the engine.
+    pub struct EncodingKey;
     /// A subscription in the engine.
     pub struct SubscriptionKey;
 }
@@ -57,6 +61,7 @@ pub struct Engine {
     started: Instant,
     sessions: SlotMap<SessionKey, Session>,
     publications: SlotMap<PublicationKey, Publication>,
+    encodings: SlotMap<EncodingKey, Encoding>,
     subscriptions: SlotMap<SubscriptionKey, Subscription>,
     by_id: HashMap<String, SessionKey>,
     by_ufrag: HashMap<String, SessionKey>,
@@ -66,6 +71,8 @@ pub struct Engine {
     events: VecDeque<proto::Event>,
     /// Compound RTCP packets are built here.
     rtcp: Vec<u8>,
+    /// Subscriptions that left an encoding while a packet was forwarded.
+    switched: Vec<SubscriptionKey>,
     leaving: bool,
 }
 
@@ -77,6 +84,7 @@ impl Engine {
             started: now,
             sessions: SlotMap::with_key(),
             publications: SlotMap::with_key(),
+            encodings: SlotMap::with_key(),
             subscriptions: SlotMap::with_key(),
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
@@ -85,6 +93,7 @@ impl Engine {
             counters: Counters::default(),
             events: VecDeque::new(),
             rtcp: Vec::with_capacity(outbox::SLOT_LEN),
+            switched: Vec::new(),
             leaving: false,
         }
     }
@@ -117,7 +126,8 @@ impl Engine {
                 Timer::Transport(key) => self.transport_due(key, now, outbox),
                 Timer::Report(key) => self.report_due(key, now, outbox),
                 Timer::Arrivals(key) => self.arrivals_due(key, now, outbox),
-                Timer::Publication(key) => self.publication_due(key, now, outbox),
+                Timer::Encoding(key) => self.encoding_due(key, now, outbox),
+                Timer::Layers(key) => self.layers_due(key, now),
                 Timer::Silence(key) => self.silence_due(key, now),
             }
         }
@@ -229,13 +239,10 @@ impl Engine {
 
     /// A subscriber that has just connected wants key frames at once.
     fn transport_changed(&mut self, key: SessionKey, now: Instant) {
-        let session = &self.sessions[key];
-        for &subscription in &session.subscriptions {
-            if let Some(publication) = self.subscriptions[subscription].publication {
-                self.publications[publication]
-                    .key_frames
-                    .want_for_joined(now);
-                self.timers.add(now, Timer::Publication(publication));
+        for index in 0..self.sessions[key].subscriptions.len() {
+            let subscription = self.sessions[key].subscriptions[index];
+            if let Some(encoding) = self.subscriptions[subscription].decoding() {
+                self.want_key_frame_for_joined(encoding, now);
             }
         }
     }

@@ -9,9 +9,10 @@ use super::counters::Discard;
 use super::outbox::{Outbox, SLOT_LEN};
 use super::session::{ExtensionIds, IncomingStream, MAX_LEARNED_STREAMS, Session};
 use super::timers::Timer;
-use super::{Engine, PublicationKey, requests};
-use crate::codec::{self, Codec};
-use crate::forward::publication::{Activity, Publication, Received};
+use super::{EncodingKey, Engine, PublicationKey, requests};
+use crate::codec::{self, Codec, PictureOffsets};
+use crate::forward::encoding::{Encoding, Received};
+use crate::forward::publication::{Activity, Publication};
 use crate::forward::subscription::{Rewritten, Subscription};
 use crate::srtp;
 use crate::wire::rtp::{Header, HeaderWriter};
@@ -43,75 +44,85 @@ impl Engine {
 
         let stream = match session.incoming.get(&header.ssrc) {
             Some(&stream) => stream,
-            None => learn_stream(session, &self.publications, &header, &datagram[..length])?,
+            None => {
+                let known = (&self.publications, &self.encodings);
+                learn_stream(session, known, &header, &datagram[..length])?
+            }
         };
+        let encoding = &mut self.encodings[stream.encoding];
+        let publication = &mut self.publications[encoding.publication];
         let (header, packet) = match stream.repairs {
             None => (header, &mut datagram[..length]),
             Some(repaired) => {
-                let publication = &self.publications[stream.publication];
-                let ssrc = repaired.or(publication.ssrc);
+                let ssrc = repaired.or(encoding.ssrc);
                 restore(publication, ssrc, header, &mut datagram[..length])?
             }
         };
-
-        let publication = &mut self.publications[stream.publication];
         let payload = header.payload(packet).map_err(|_| Discard::Malformed)?;
-        let received = publication.receive(&header, packet, payload, now)?;
-        self.after_receive(stream.publication, &received, now, outbox);
-        self.fan_out(stream.publication, &header, packet, &received, now, outbox)
+        let format = publication
+            .format(header.payload_type)
+            .ok_or(Discard::UnknownPayloadType)?;
+        let received = encoding.receive(format, &header, packet, payload, now)?;
+        let became_active = publication.note_packet(now);
+        self.after_receive(stream.encoding, &received, became_active, now, outbox);
+        self.fan_out(stream.encoding, &header, packet, &received, now, outbox)
     }
 
     /// Timers and news that follow from a packet, none of which is due for most packets.
     fn after_receive(
         &mut self,
-        key: PublicationKey,
+        key: EncodingKey,
         received: &Received,
+        became_active: bool,
         now: Instant,
         outbox: &mut Outbox,
     ) {
-        let publication = &self.publications[key];
-        let due = match (
-            publication.losses.next_due(),
-            publication.key_frames.next_due(),
-        ) {
-            (Some(loss), Some(key_frame)) => Some(loss.min(key_frame)),
-            (loss, key_frame) => loss.or(key_frame),
-        };
+        let encoding = &mut self.encodings[key];
+        let publication = encoding.publication;
+        let due = encoding.next_due();
         if due.is_some_and(|due| due <= now) {
-            self.publication_due(key, now, outbox);
-        } else if let Some(due) = due {
-            let publication = &mut self.publications[key];
+            self.encoding_due(key, now, outbox);
+        } else {
             self.timers
-                .arm(&mut publication.timer, Some(due), Timer::Publication(key));
+                .arm(&mut encoding.timer, due, Timer::Encoding(key));
         }
-        if received.became_active {
-            let publication = &self.publications[key];
-            let session = &mut self.sessions[publication.session];
-            self.events.push_back(requests::publication_event(
-                &session.id,
-                publication.settings.id,
-                Activity::Active,
-            ));
-            let silent_at = now + publication.settings.silent_after;
-            self.timers.add(silent_at, Timer::Silence(key));
-            self.timers.arm(
-                &mut session.report_timer,
-                Some(now + super::reports::INTERVAL),
-                Timer::Report(publication.session),
-            );
+        if became_active {
+            self.publication_began(publication, now);
         }
+        if received.became_live {
+            self.watch_layers(publication, now);
+            self.retarget_all(publication, now);
+        }
+    }
+
+    fn publication_began(&mut self, key: PublicationKey, now: Instant) {
+        let publication = &self.publications[key];
+        let session = &mut self.sessions[publication.session];
+        self.events.push_back(requests::publication_event(
+            &session.id,
+            publication.settings.id,
+            Activity::Active,
+        ));
+        let silent_at = now + publication.settings.silent_after;
+        self.timers.add(silent_at, Timer::Silence(key));
+        self.timers.arm(
+            &mut session.report_timer,
+            Some(now + super::reports::INTERVAL),
+            Timer::Report(publication.session),
+        );
     }
 
     fn fan_out(
         &mut self,
-        key: PublicationKey,
+        key: EncodingKey,
         header: &Header,
         packet: &[u8],
         received: &Received,
         now: Instant,
         outbox: &mut Outbox,
     ) -> Result<(), Discard> {
-        let publication = &self.publications[key];
+        let encoding = &self.encodings[key];
+        let publication = &self.publications[encoding.publication];
         let format = publication
             .format(header.payload_type)
             .ok_or(Discard::UnknownPayloadType)?;
@@ -124,11 +135,12 @@ impl Engine {
             values: ExtensionValues::read(header, packet, &incoming),
             send_time: absolute_send_time(now.duration_since(self.started)),
         };
-        for &subscriber in &publication.subscriptions {
+        for &subscriber in &encoding.subscriptions {
             let subscription = &mut self.subscriptions[subscriber];
             let session = &mut self.sessions[subscription.session];
             let sent = subscription
                 .rewrite(
+                    key,
                     header.payload_type,
                     header.timestamp,
                     received,
@@ -136,6 +148,9 @@ impl Engine {
                     now,
                 )
                 .and_then(|rewritten| {
+                    if rewritten.switched {
+                        self.switched.push(subscriber);
+                    }
                     send(&source, &rewritten, None, subscription, session, outbox)
                 });
             match sent {
@@ -143,6 +158,7 @@ impl Engine {
                 Err(reason) => self.counters.discard(reason),
             }
         }
+        self.settle_switches();
         Ok(())
     }
 
@@ -155,10 +171,10 @@ impl Engine {
         outbox: &mut Outbox,
     ) -> Option<()> {
         let subscription = &mut self.subscriptions[subscriber];
-        let publication = &self.publications[subscription.publication?];
-        let (extended, index) =
-            subscription.retransmit(sequence_number, publication.generation(), now)?;
-        let packet = publication.cache.get(extended)?;
+        let encoding = &self.encodings[subscription.current()?];
+        let publication = &self.publications[encoding.publication];
+        let asked = subscription.retransmit(sequence_number, encoding.generation(), now)?;
+        let packet = encoding.cache.get(asked.extended)?;
         let header = Header::parse(packet).ok()?;
         let format = subscription.format(header.payload_type)?;
         let incoming = self.sessions[publication.session].extensions;
@@ -172,8 +188,10 @@ impl Engine {
         };
         let rewritten = Rewritten {
             payload_type: format.payload_type,
-            index,
+            index: asked.index,
             timestamp: subscription.outgoing_timestamp(header.timestamp)?,
+            picture_offsets: asked.picture_offsets,
+            switched: false,
         };
         let session = &mut self.sessions[subscription.session];
         let rtx = format
@@ -288,21 +306,26 @@ fn record_arrival(
     number.is_some()
 }
 
-/// Finds the publication of an SSRC that was not announced, by its mid (RFC 9143 section 9.2), or by
-/// its payload type where only one publication has it.
+/// Finds the stream of an SSRC that was not announced: by its mid (RFC 9143 section 9.2), or by its payload
+/// type where only one publication has it; with simulcast also by its rid (RFC 8852).
 fn learn_stream(
     session: &mut Session,
-    publications: &slotmap::SlotMap<PublicationKey, Publication>,
+    (publications, encodings): (
+        &slotmap::SlotMap<PublicationKey, Publication>,
+        &slotmap::SlotMap<EncodingKey, Encoding>,
+    ),
     header: &Header,
     packet: &[u8],
 ) -> Result<IncomingStream, Discard> {
     if session.learned == MAX_LEARNED_STREAMS {
         return Err(Discard::TooManyStreams);
     }
-    let mid = header
-        .extensions(packet)
-        .find(|&(id, _)| id != 0 && id == session.extensions.mid)
-        .map(|(_, value)| value);
+    let ids = session.extensions;
+    let value_of = |wanted: u8| {
+        let found = header.extensions(packet).find(|&(id, _)| id == wanted);
+        found.filter(|_| wanted != 0).map(|(_, value)| value)
+    };
+    let mid = value_of(ids.mid);
     let sends = |publication: &Publication| {
         publication.format(header.payload_type).is_some()
             || publication.repaired_format(header.payload_type).is_some()
@@ -311,15 +334,22 @@ fn learn_stream(
         let publication = &publications[key];
         sends(publication) && mid.is_none_or(|mid| publication.settings.mid.as_bytes() == mid)
     });
-    let publication = fitting.next().ok_or(Discard::UnknownStream)?;
+    let key = fitting.next().ok_or(Discard::UnknownStream)?;
     if fitting.next().is_some() {
         return Err(Discard::UnknownStream);
     }
-    let is_repair = publications[publication]
-        .format(header.payload_type)
-        .is_none();
+    let publication = &publications[key];
+    let is_repair = publication.format(header.payload_type).is_none();
+    let rid = value_of(if is_repair { ids.repaired_rid } else { ids.rid });
+    let encoding = match &publication.encodings[..] {
+        [only] => Some(*only),
+        several => several
+            .iter()
+            .copied()
+            .find(|&encoding| rid.is_some_and(|rid| encodings[encoding].rid.as_bytes() == rid)),
+    };
     let stream = IncomingStream {
-        publication,
+        encoding: encoding.ok_or(Discard::UnknownStream)?,
         repairs: is_repair.then_some(None),
     };
     session.incoming.insert(header.ssrc, stream);
@@ -421,6 +451,13 @@ fn send(
         return Err(Discard::NotProtected);
     }
     slot[length..end].copy_from_slice(source.payload);
+    if rewritten.picture_offsets != PictureOffsets::default() {
+        codec::renumber(
+            source.codec,
+            &mut slot[length..end],
+            rewritten.picture_offsets,
+        );
+    }
     if source.codec == Codec::Red {
         codec::red::rewrite_block_payload_types(&mut slot[length..end], |block| {
             Some(subscription.format(block)?.payload_type)

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::outbox::Outbox;
 use super::timers::Timer;
-use super::{Engine, PublicationKey, SessionKey, requests};
-use crate::forward::publication::{Activity, MediaKind, SenderClock};
+use super::{EncodingKey, Engine, PublicationKey, SessionKey, requests};
+use crate::forward::encoding::SenderClock;
+use crate::forward::publication::{Activity, MediaKind};
 use crate::wire::rtcp;
 
 /// Between two receiver reports to a peer.
@@ -24,8 +25,10 @@ impl Engine {
         session.report_timer = None;
         let mut blocks = Vec::with_capacity(session.publications.len());
         for &publication in &session.publications {
-            if let Some(reception) = &mut self.publications[publication].reception {
-                blocks.push(reception.report(now));
+            for &encoding in &self.publications[publication].encodings {
+                if let Some(reception) = &mut self.encodings[encoding].reception {
+                    blocks.push(reception.report(now));
+                }
             }
         }
         if blocks.is_empty() {
@@ -59,58 +62,43 @@ impl Engine {
     }
 
     /// Asks the publisher for what is missing.
-    pub(super) fn publication_due(
-        &mut self,
-        key: PublicationKey,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
-        let Some(publication) = self.publications.get_mut(key) else {
+    pub(super) fn encoding_due(&mut self, key: EncodingKey, now: Instant, outbox: &mut Outbox) {
+        let Some(encoding) = self.encodings.get_mut(key) else {
             return;
         };
-        publication.timer = None;
-        let session = publication.session;
-        if let Some(ssrc) = publication.ssrc {
-            let mut lost = Vec::new();
-            let given_up = publication.losses.collect_due(now, &mut lost);
-            if given_up && publication.settings.kind == MediaKind::Video {
-                publication.key_frames.want(now);
-            }
-            let mut asked = false;
-            if !lost.is_empty() {
-                rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
-                rtcp::push_nack(&mut self.rtcp, FEEDBACK_SSRC, ssrc, &lost);
-                asked = true;
-            }
-            if publication.key_frames.take_due(now) {
-                let formats = &publication.settings.formats;
-                if !asked {
-                    rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
-                }
-                if formats.iter().any(|format| format.pli) {
-                    rtcp::push_pli(&mut self.rtcp, FEEDBACK_SSRC, ssrc);
-                } else if formats.iter().any(|format| format.fir) {
-                    publication.fir_sequence = publication.fir_sequence.wrapping_add(1);
-                    let sequence = publication.fir_sequence;
-                    rtcp::push_fir(&mut self.rtcp, FEEDBACK_SSRC, ssrc, sequence);
-                }
-                self.counters.key_frames_requested += 1;
-                asked = true;
-            }
-            if asked {
-                self.send_rtcp(session, outbox);
-            }
-        }
-        let publication = &mut self.publications[key];
+        encoding.timer = None;
         // Before the first packet there is nobody to ask: `after_receive` comes back to it.
-        if publication.ssrc.is_some() {
-            let loss = publication.losses.next_due();
-            let due = publication
-                .key_frames
-                .next_due()
-                .map_or(loss, |at| Some(loss.map_or(at, |loss| loss.min(at))));
-            self.timers
-                .arm(&mut publication.timer, due, Timer::Publication(key));
+        let Some(ssrc) = encoding.ssrc else {
+            return;
+        };
+        let publication = &self.publications[encoding.publication];
+        let settings = &publication.settings;
+        let mut lost = Vec::new();
+        let given_up = encoding.losses.collect_due(now, &mut lost);
+        if given_up && settings.kind == MediaKind::Video {
+            encoding.key_frames.want(now);
+        }
+        let wants_key_frame = encoding.key_frames.take_due(now);
+        if !lost.is_empty() || wants_key_frame {
+            rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
+        }
+        if !lost.is_empty() {
+            rtcp::push_nack(&mut self.rtcp, FEEDBACK_SSRC, ssrc, &lost);
+        }
+        if wants_key_frame {
+            if settings.formats.iter().any(|format| format.pli) {
+                rtcp::push_pli(&mut self.rtcp, FEEDBACK_SSRC, ssrc);
+            } else if settings.formats.iter().any(|format| format.fir) {
+                encoding.fir_sequence = encoding.fir_sequence.wrapping_add(1);
+                rtcp::push_fir(&mut self.rtcp, FEEDBACK_SSRC, ssrc, encoding.fir_sequence);
+            }
+            self.counters.key_frames_requested += 1;
+        }
+        let due = encoding.next_due();
+        self.timers
+            .arm(&mut encoding.timer, due, Timer::Encoding(key));
+        if !self.rtcp.is_empty() {
+            self.send_rtcp(publication.session, outbox);
         }
     }
 
@@ -139,12 +127,16 @@ impl Engine {
     /// The publisher's clock in each subscriber's numbers, as soon as it is known: lip sync depends on it.
     pub(super) fn forward_sender_report(
         &mut self,
-        key: PublicationKey,
+        key: EncodingKey,
         clock: SenderClock,
         outbox: &mut Outbox,
     ) {
-        for index in 0..self.publications[key].subscriptions.len() {
-            let subscription = &self.subscriptions[self.publications[key].subscriptions[index]];
+        for index in 0..self.encodings[key].subscriptions.len() {
+            let subscription = &self.subscriptions[self.encodings[key].subscriptions[index]];
+            // One that still waits for this encoding's key frame has another's clock.
+            if subscription.current() != Some(key) {
+                continue;
+            }
             let Some(timestamp) = subscription.outgoing_timestamp(clock.rtp_timestamp) else {
                 continue;
             };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::{PublicationKey, SessionKey, SubscriptionKey};
+use super::{EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
 use crate::transport::Transport;
 use crate::wire::rtcp::transport_feedback::Arrivals;
 
@@ -23,7 +23,7 @@ pub struct ExtensionIds {
 /// What the packets of an SSRC are.
 #[derive(Clone, Copy, Debug)]
 pub struct IncomingStream {
-    pub publication: PublicationKey,
+    pub encoding: EncodingKey,
     /// For retransmissions: the SSRC that they repair, once known.
     pub repairs: Option<Option<u32>>,
 }

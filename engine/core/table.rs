@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::session::ExtensionIds;
 use crate::codec::Codec;
 use crate::dtls::{Fingerprint, HashAlgorithm, Role};
-use crate::forward::publication::{Format, MediaKind, PublicationSettings};
+use crate::forward::layer_choice::EncodingChoice;
+use crate::forward::publication::{EncodingSettings, Format, MediaKind, PublicationSettings};
 use crate::forward::subscription::{FormatMapping, SubscriptionSettings};
 use crate::ice::Credentials;
 use crate::link::proto;
@@ -43,7 +44,10 @@ pub fn read(request: &proto::ApplySession) -> Result<Table, String> {
     };
     let incoming = table.publications.iter().flat_map(|publication| {
         let rtx = publication.rtx_ssrcs.iter().map(|&(rtx, _)| rtx);
-        publication.ssrcs.iter().copied().chain(rtx)
+        let encodings = publication.encodings.iter();
+        encodings
+            .flat_map(|encoding| encoding.ssrcs.iter().copied())
+            .chain(rtx)
     });
     distinct(incoming, "an incoming SSRC")?;
     let outgoing = table
@@ -149,7 +153,7 @@ fn publication(publication: &proto::Publication) -> Result<PublicationSettings, 
         id: publication.publication_id,
         kind,
         mid: publication.mid.clone(),
-        ssrcs: publication.ssrcs.clone(),
+        encodings: encodings(publication)?,
         rtx_ssrcs: publication
             .rtx_ssrcs
             .iter()
@@ -162,6 +166,35 @@ fn publication(publication: &proto::Publication) -> Result<PublicationSettings, 
             .collect::<Result<_, _>>()?,
         silent_after: Duration::from_millis(u64::from(publication.silent_after_ms.max(1000))),
     })
+}
+
+/// More than any endpoint sends; each costs a cache.
+const MAX_ENCODINGS: usize = 8;
+
+fn encodings(publication: &proto::Publication) -> Result<Vec<EncodingSettings>, String> {
+    if publication.encodings.is_empty() {
+        return Ok(vec![EncodingSettings {
+            rid: String::new(),
+            ssrcs: publication.ssrcs.clone(),
+        }]);
+    }
+    let encodings = &publication.encodings;
+    if !publication.ssrcs.is_empty() || encodings.len() > MAX_ENCODINGS {
+        return Err(format!(
+            "a publication with encodings has no ssrcs of its own, and at most {MAX_ENCODINGS}"
+        ));
+    }
+    let mut rids: Vec<&str> = encodings.iter().map(|encoding| &encoding.rid[..]).collect();
+    rids.sort_unstable();
+    rids.dedup();
+    if rids.len() < encodings.len() || rids.iter().any(|rid| rid.is_empty() || rid.len() > 255) {
+        return Err("each encoding needs a rid of its own, of 1 to 255 bytes".into());
+    }
+    let settings = encodings.iter().map(|encoding| EncodingSettings {
+        rid: encoding.rid.clone(),
+        ssrcs: encoding.ssrcs.clone(),
+    });
+    Ok(settings.collect())
 }
 
 fn format(format: &proto::PublicationFormat) -> Result<Format, String> {
@@ -214,6 +247,14 @@ fn subscription(subscription: &proto::Subscription) -> Result<SubscriptionSettin
                 })
             })
             .collect::<Result<_, String>>()?,
+        choice: subscription
+            .encoding_choice
+            .as_ref()
+            .map(|choice| EncodingChoice {
+                preferred_rid: choice.preferred_rid.clone(),
+                follow_bandwidth: choice.follow_bandwidth,
+                replace_unavailable: choice.replace_unavailable,
+            }),
     })
 }
 

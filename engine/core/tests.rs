@@ -1,6 +1,8 @@
 //! Whole calls through the engine, with real ICE checks, DTLS handshakes and SRTP, and a clock of our own.
 
 mod peer;
+mod simulcast;
+mod switching;
 
 use std::time::Duration;
 
@@ -133,6 +135,7 @@ fn a_closed_session_leaves_nothing_behind() {
     lab.close_all();
     assert!(lab.engine.sessions.is_empty());
     assert!(lab.engine.publications.is_empty());
+    assert!(lab.engine.encodings.is_empty());
     assert!(lab.engine.subscriptions.is_empty());
     assert!(lab.engine.by_address.is_empty());
     assert!(lab.engine.by_ufrag.is_empty());

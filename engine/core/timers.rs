@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::{PublicationKey, SessionKey};
+use super::{EncodingKey, PublicationKey, SessionKey};
 
 /// Work that falls due. What has ended by then is ignored by its handler.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -16,7 +16,9 @@ pub enum Timer {
     /// Transport-wide feedback to a publishing peer.
     Arrivals(SessionKey),
     /// Requests for packets and key frames.
-    Publication(PublicationKey),
+    Encoding(EncodingKey),
+    /// Which encodings are live, and what they carry.
+    Layers(PublicationKey),
     /// Whether media still comes.
     Silence(PublicationKey),
 }

@@ -1,7 +1,10 @@
 //! From a publication to its subscriptions: order, losses, the shared cache, key frames, rewriting.
 
+pub mod bitrate;
 pub mod cache;
+pub mod encoding;
 pub mod key_frame;
+pub mod layer_choice;
 pub mod loss;
 pub mod publication;
 pub mod reception;

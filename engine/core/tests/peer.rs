@@ -37,6 +37,8 @@ pub struct ReceivedPacket {
 #[derive(Default)]
 pub struct FeedbackSeen {
     pub pli: usize,
+    /// The SSRC of each PLI.
+    pub pli_ssrcs: Vec<u32>,
     pub nacked: Vec<u16>,
 }
 
@@ -96,7 +98,8 @@ impl Laboratory {
         (publisher, subscriber)
     }
 
-    fn join(&mut self, name: &'static str, fill: impl Fn(&mut proto::ApplySession)) -> usize {
+    /// A peer with a session of its own, connected.
+    pub fn join(&mut self, name: &'static str, fill: impl Fn(&mut proto::ApplySession)) -> usize {
         let certificate = Certificate::generate().expect("a certificate");
         let mut table = proto::ApplySession {
             session_id: name.into(),
@@ -244,8 +247,24 @@ impl Laboratory {
         timestamp: u32,
         payload: &[u8],
     ) -> Vec<u8> {
+        self.protect_stream(index, PUBLISHER_SSRC, &[], sequence, timestamp, payload)
+    }
+
+    /// A packet of any SSRC, with header extensions.
+    pub fn protect_stream(
+        &mut self,
+        index: usize,
+        ssrc: u32,
+        extensions: &[(u8, &[u8])],
+        sequence: u16,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Vec<u8> {
         let mut packet = vec![0; 2048];
-        let writer = HeaderWriter::new(&mut packet, false, 96, sequence, timestamp, PUBLISHER_SSRC);
+        let mut writer = HeaderWriter::new(&mut packet, false, 96, sequence, timestamp, ssrc);
+        for (id, value) in extensions {
+            writer.extension(*id, value);
+        }
         let header = writer.finish();
         let end = header + payload.len();
         packet[header..end].copy_from_slice(payload);
@@ -347,7 +366,10 @@ impl Peer {
                 let length = receiver.unprotect_rtcp(&mut datagram).expect("authentic");
                 for packet in rtcp::parse(&datagram[..length]) {
                     match packet.expect("well formed") {
-                        Packet::Pli { .. } => self.feedback.pli += 1,
+                        Packet::Pli { media_ssrc } => {
+                            self.feedback.pli += 1;
+                            self.feedback.pli_ssrcs.push(media_ssrc);
+                        }
                         Packet::Nack { entries, .. } => self.feedback.nacked.extend(entries),
                         _ => {}
                     }
@@ -373,7 +395,7 @@ fn transport(name: &str, certificate: &Certificate) -> proto::Transport {
     }
 }
 
-fn publication(codec: Codec) -> proto::Publication {
+pub fn publication(codec: Codec) -> proto::Publication {
     let (kind, codec, clock_rate) = match codec {
         Codec::Opus => (proto::MediaKind::Audio, proto::Codec::Opus, 48_000),
         _ => (proto::MediaKind::Video, proto::Codec::Vp8, 90_000),
@@ -398,10 +420,11 @@ fn publication(codec: Codec) -> proto::Publication {
             }),
         }],
         silent_after_ms: 5000,
+        encodings: Vec::new(),
     }
 }
 
-fn subscription() -> proto::Subscription {
+pub fn subscription() -> proto::Subscription {
     proto::Subscription {
         subscription_id: 1,
         publisher_session_id: "publisher".into(),
@@ -414,5 +437,6 @@ fn subscription() -> proto::Subscription {
             payload_type: 109,
             rtx_payload_type: Some(121),
         }],
+        encoding_choice: None,
     }
 }

@@ -1,0 +1,143 @@
+//! Which encoding each subscription gets: aims subscriptions, and keeps the lists of who gets what.
+
+use std::time::{Duration, Instant};
+
+use super::timers::Timer;
+use super::{EncodingKey, Engine, PublicationKey, SubscriptionKey};
+use crate::forward::layer_choice::{self, Offered};
+use crate::forward::publication::MediaKind;
+
+/// Between two looks at the encodings of a simulcast publication.
+const LAYERS_INTERVAL: Duration = Duration::from_millis(500);
+/// An encoding without a packet for so long has been stopped by the peer.
+const STOPPED_AFTER: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// Gives a subscription the encoding that it is to get now, or aims it at that one's next key frame.
+    pub(super) fn retarget(&mut self, key: SubscriptionKey, now: Instant) {
+        let wanted = self.wanted_encoding(key);
+        let subscription = &mut self.subscriptions[key];
+        let had = [subscription.target, subscription.current()];
+        if wanted == had[0] && (wanted.is_some() || had[1].is_none()) {
+            return;
+        }
+        subscription.aim(wanted);
+        if wanted.is_none() {
+            subscription.pause();
+        }
+        let has = [subscription.target, subscription.current()];
+        for left in had.into_iter().filter(|left| !has.contains(left)).flatten() {
+            self.detach(key, left);
+        }
+        if let Some(encoding) = wanted {
+            self.attach(key, encoding);
+            if has[1] != wanted {
+                self.want_key_frame_for_joined(encoding, now);
+            }
+        }
+    }
+
+    /// Retargets all that receive a publication.
+    pub(super) fn retarget_all(&mut self, key: PublicationKey, now: Instant) {
+        for index in 0..self.publications[key].subscriptions.len() {
+            self.retarget(self.publications[key].subscriptions[index], now);
+        }
+    }
+
+    fn wanted_encoding(&self, key: SubscriptionKey) -> Option<EncodingKey> {
+        let subscription = &self.subscriptions[key];
+        let publication = &self.publications[subscription.publication?];
+        let offered: Vec<Offered<'_>> = publication
+            .encodings
+            .iter()
+            .map(|&key| {
+                let encoding = &self.encodings[key];
+                Offered {
+                    rid: &encoding.rid,
+                    is_live: encoding.is_live,
+                    bits_per_second: encoding.bitrate.bits_per_second(),
+                }
+            })
+            .collect();
+        let choice = subscription.settings.choice.as_ref();
+        let chosen = layer_choice::choose(&offered, choice, subscription.budget)?;
+        Some(publication.encodings[chosen])
+    }
+
+    fn attach(&mut self, key: SubscriptionKey, encoding: EncodingKey) {
+        let list = &mut self.encodings[encoding].subscriptions;
+        if !list.contains(&key) {
+            list.push(key);
+        }
+    }
+
+    /// Takes a subscription off an encoding's list; the encoding may have ended.
+    pub(super) fn detach(&mut self, key: SubscriptionKey, encoding: EncodingKey) {
+        if let Some(encoding) = self.encodings.get_mut(encoding) {
+            encoding.subscriptions.retain(|&other| other != key);
+        }
+    }
+
+    /// After a packet was forwarded: who switched to its encoding leaves the list of the one before.
+    pub(super) fn settle_switches(&mut self) {
+        while let Some(key) = self.switched.pop() {
+            if let Some(left) = self.subscriptions[key].take_left() {
+                self.detach(key, left);
+            }
+        }
+    }
+
+    /// A subscriber waits for this encoding's key frame.
+    pub(super) fn want_key_frame_for_joined(&mut self, key: EncodingKey, now: Instant) {
+        let publication = self.encodings[key].publication;
+        if self.publications[publication].settings.kind == MediaKind::Video {
+            self.encodings[key].key_frames.want_for_joined(now);
+            self.timers.add(now, Timer::Encoding(key));
+        }
+    }
+
+    /// Looks at the encodings of a simulcast publication again soon.
+    pub(super) fn watch_layers(&mut self, key: PublicationKey, now: Instant) {
+        let publication = &mut self.publications[key];
+        if publication.encodings.len() > 1 {
+            self.timers.arm(
+                &mut publication.layers_timer,
+                Some(now + LAYERS_INTERVAL),
+                Timer::Layers(key),
+            );
+        }
+    }
+
+    /// Measures the encodings, notices those that the peer stopped, and retargets who is concerned.
+    pub(super) fn layers_due(&mut self, key: PublicationKey, now: Instant) {
+        let Some(publication) = self.publications.get_mut(key) else {
+            return;
+        };
+        publication.layers_timer = None;
+        let mut any_live = false;
+        for &encoding in &publication.encodings {
+            let encoding = &mut self.encodings[encoding];
+            encoding.bitrate.measure(now);
+            encoding.is_live &= now.duration_since(encoding.last_packet) < STOPPED_AFTER;
+            any_live |= encoding.is_live;
+        }
+        self.retarget_all(key, now);
+        self.repeat_key_frame_requests(key, now);
+        // A publication that stopped as a whole is watched again from its next packet on.
+        if any_live {
+            self.watch_layers(key, now);
+        }
+    }
+
+    /// Viewers of an old picture do not ask for the new one's key frame: nobody else would.
+    fn repeat_key_frame_requests(&mut self, key: PublicationKey, now: Instant) {
+        for index in 0..self.publications[key].subscriptions.len() {
+            let subscription = &self.subscriptions[self.publications[key].subscriptions[index]];
+            let (target, current) = (subscription.target, subscription.current());
+            if let Some(target) = target.filter(|_| target != current) {
+                self.encodings[target].key_frames.want(now);
+                self.timers.add(now, Timer::Encoding(target));
+            }
+        }
+    }
+}

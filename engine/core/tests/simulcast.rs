@@ -1,0 +1,229 @@
+//! Simulcast: each subscriber gets one plain stream, whichever encoding is in it.
+
+use std::time::Duration;
+
+use super::peer::{self, Laboratory};
+use super::{VP8_DELTA, VP8_KEY};
+use crate::codec::Codec;
+use crate::link::proto;
+
+const MID: u8 = 1;
+const RID: u8 = 2;
+const RIDS: [&str; 3] = ["f", "h", "q"];
+
+/// A publisher of three encodings and a subscriber with that wish.
+struct Simulcast {
+    lab: Laboratory,
+    publisher: usize,
+    subscriber: usize,
+    /// Of each encoding.
+    sequences: [u16; 3],
+    timestamp: u32,
+}
+
+fn wish(rid: &str, follow_bandwidth: bool, replace_unavailable: bool) -> proto::EncodingChoice {
+    proto::EncodingChoice {
+        preferred_rid: rid.into(),
+        follow_bandwidth,
+        replace_unavailable,
+    }
+}
+
+impl Simulcast {
+    /// By SSRC 1000, 1001, 1002, or by rid where `announced` is false.
+    fn new(announced: bool, choice: Option<proto::EncodingChoice>) -> Simulcast {
+        let mut lab = Laboratory::new();
+        let publisher = lab.join("publisher", |table| {
+            let encodings = RIDS.iter().zip(1000..).map(|(rid, ssrc)| proto::Encoding {
+                rid: (*rid).into(),
+                ssrcs: if announced { vec![ssrc] } else { Vec::new() },
+            });
+            table.publications.push(proto::Publication {
+                ssrcs: Vec::new(),
+                encodings: encodings.collect(),
+                ..peer::publication(Codec::Vp8)
+            });
+            let kinds = [
+                (MID, proto::HeaderExtensionKind::Mid),
+                (RID, proto::HeaderExtensionKind::Rid),
+            ];
+            let extensions = kinds.map(|(id, kind)| proto::HeaderExtension {
+                id: id.into(),
+                kind: kind.into(),
+            });
+            table.transport.as_mut().unwrap().header_extensions = extensions.to_vec();
+        });
+        let subscriber = lab.join("subscriber", |table| {
+            table.subscriptions.push(proto::Subscription {
+                encoding_choice: choice.clone(),
+                ..peer::subscription()
+            });
+        });
+        Simulcast {
+            lab,
+            publisher,
+            subscriber,
+            sequences: [100, 20_000, 40_000],
+            timestamp: 0,
+        }
+    }
+
+    fn send(&mut self, encoding: usize, extensions: &[(u8, &[u8])], payload: &[u8]) {
+        self.sequences[encoding] += 1;
+        self.timestamp += 3000;
+        let ssrc = 1000 + encoding as u32;
+        let (sequence, timestamp) = (self.sequences[encoding], self.timestamp);
+        let datagram = self.lab.protect_stream(
+            self.publisher,
+            ssrc,
+            extensions,
+            sequence,
+            timestamp,
+            payload,
+        );
+        self.lab.deliver(self.publisher, &datagram);
+    }
+
+    /// A frame of each encoding; its last byte tells which encoding it was.
+    fn frames(&mut self, key: bool, encodings: &[usize]) {
+        for &encoding in encodings {
+            let mut payload = if key { VP8_KEY } else { VP8_DELTA }.to_vec();
+            payload.push(encoding as u8);
+            self.send(encoding, &[], &payload);
+        }
+        self.lab.advance(Duration::from_millis(33));
+    }
+
+    /// The encodings that the subscriber got, after a check that its numbers go on.
+    fn got(&mut self) -> Vec<u8> {
+        let packets = self.lab.received(self.subscriber);
+        for pair in packets.windows(2) {
+            let next = pair[0].sequence_number.wrapping_add(1);
+            assert_eq!(pair[1].sequence_number, next);
+            assert!(pair[1].timestamp > pair[0].timestamp);
+        }
+        let last = |packet: &peer::ReceivedPacket| packet.payload.last().copied();
+        packets.iter().filter_map(last).collect()
+    }
+
+    /// Changes the subscriber's wish.
+    fn wish(&mut self, choice: Option<proto::EncodingChoice>) {
+        let mut table = self.lab.table(self.subscriber);
+        table.subscriptions[0].encoding_choice = choice;
+        self.lab.request(peer::apply(table)).unwrap();
+    }
+}
+
+#[test]
+fn the_preferred_encoding_is_sent_and_only_its_key_frame_is_asked_for() {
+    let mut call = Simulcast::new(true, Some(wish("h", false, false)));
+    call.frames(false, &[0, 1, 2]);
+    assert!(call.got().is_empty());
+    let asked = call.lab.feedback(call.publisher).pli_ssrcs;
+    assert!(!asked.is_empty() && asked.iter().all(|&ssrc| ssrc == 1001));
+    call.frames(true, &[0, 1, 2]);
+    call.frames(false, &[0, 1, 2]);
+    assert_eq!(call.got(), [1, 1]);
+}
+
+#[test]
+fn another_wish_switches_at_a_key_frame_with_continuous_numbers() {
+    let mut call = Simulcast::new(true, Some(wish("h", false, false)));
+    call.frames(true, &[0, 1, 2]);
+    call.frames(true, &[0, 1, 2]);
+    call.wish(Some(wish("q", false, false)));
+    call.frames(false, &[0, 1, 2]);
+    assert!(call.lab.feedback(call.publisher).pli_ssrcs.contains(&1002));
+    call.frames(true, &[0, 1, 2]);
+    call.frames(false, &[0, 1, 2]);
+    // The old picture until the new one's key frame; at that moment both, one after the other.
+    assert_eq!(call.got(), [1, 1, 1, 1, 2, 2]);
+}
+
+#[test]
+fn without_a_wish_the_best_live_encoding_is_sent() {
+    let mut call = Simulcast::new(true, None);
+    call.frames(true, &[2]);
+    assert_eq!(
+        call.got(),
+        [2],
+        "the first that comes is better than nothing"
+    );
+    // The measured rate decides which is the best.
+    for _ in 0..40 {
+        for encoding in [0, 0, 0, 1, 1, 2] {
+            let payload = [VP8_KEY, &[encoding as u8]].concat();
+            call.send(encoding, &[], &payload);
+        }
+        call.lab.advance(Duration::from_millis(33));
+    }
+    assert_eq!(call.got().last(), Some(&0));
+}
+
+#[test]
+fn an_encoding_that_stops_is_replaced_only_on_wish() {
+    for (replace, expected) in [(true, Some(1)), (false, None)] {
+        let mut call = Simulcast::new(true, Some(wish("f", false, replace)));
+        call.frames(true, &[0, 1, 2]);
+        call.frames(true, &[0, 1, 2]);
+        call.got();
+        for _ in 0..100 {
+            call.frames(true, &[1, 2]);
+        }
+        assert_eq!(call.got().last().copied(), expected);
+        for _ in 0..3 {
+            call.frames(true, &[0, 1, 2]);
+        }
+        assert_eq!(call.got().last(), Some(&0), "and it comes back");
+    }
+}
+
+#[test]
+fn encodings_are_learned_from_their_rids_and_stay_known() {
+    let mut call = Simulcast::new(false, Some(wish("q", false, false)));
+    let payload = [VP8_KEY, &[2]].concat();
+    call.send(2, &[], &payload);
+    assert!(call.got().is_empty(), "without a rid nobody knows it");
+    for (encoding, rid) in RIDS.iter().enumerate() {
+        let extensions: [(u8, &[u8]); 2] = [(MID, b"0"), (RID, rid.as_bytes())];
+        call.send(encoding, &extensions, &payload);
+    }
+    let table = call.lab.table(call.publisher);
+    call.lab.request(peer::apply(table)).unwrap();
+    call.frames(true, &[0, 1, 2]);
+    assert_eq!(call.got(), [2, 2]);
+}
+
+#[test]
+fn rids_that_come_and_go_cost_bounded_work() {
+    let mut call = Simulcast::new(true, None);
+    for round in 0..200_u32 {
+        let mut table = call.lab.table(call.publisher);
+        let encodings = &mut table.publications[0].encodings;
+        let keep = (round % 3) as usize + 1;
+        encodings.truncate(keep);
+        call.lab.request(peer::apply(table)).unwrap();
+        call.frames(true, &[0, 1, 2]);
+    }
+    assert!(call.lab.engine.encodings.len() <= 3);
+    let key = call.lab.engine.encodings.keys().next().unwrap();
+    assert_eq!(call.lab.engine.encodings[key].subscriptions.len(), 1);
+    assert!(!call.got().is_empty());
+}
+
+#[test]
+fn a_table_with_wrong_encodings_is_refused() {
+    let mut call = Simulcast::new(true, None);
+    let good = call.lab.table(call.publisher);
+    for rids in [vec!["a", "a"], vec![""], vec!["a"; 9]] {
+        let mut table = good.clone();
+        table.publications[0].encodings = rids
+            .iter()
+            .map(|rid| proto::Encoding {
+                rid: (*rid).into(),
+                ssrcs: Vec::new(),
+            })
+            .collect();
+        assert!(call.lab.request(peer::apply(table)).is_err());
+    }
+}

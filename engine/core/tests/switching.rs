@@ -1,0 +1,103 @@
+//! A subscription whose source changes: another publisher's track in the same stream.
+
+use std::time::Duration;
+
+use super::peer::{self, Laboratory, SUBSCRIBER_SSRC};
+use super::{VP8_DELTA, VP8_KEY};
+use crate::codec::Codec;
+
+struct TwoPublishers {
+    lab: Laboratory,
+    publishers: [usize; 2],
+    subscriber: usize,
+    sequence: u16,
+}
+
+impl TwoPublishers {
+    fn new() -> TwoPublishers {
+        let mut lab = Laboratory::new();
+        let fill = |table: &mut crate::link::proto::ApplySession| {
+            table.publications.push(peer::publication(Codec::Vp8));
+        };
+        let publishers = [lab.join("publisher", fill), lab.join("another", fill)];
+        let subscriber = lab.join("subscriber", |table| {
+            table.subscriptions.push(peer::subscription());
+        });
+        TwoPublishers {
+            lab,
+            publishers,
+            subscriber,
+            sequence: 0,
+        }
+    }
+
+    /// A frame of each publisher; its last byte tells whose it is.
+    fn frames(&mut self, key: bool) {
+        self.sequence += 1;
+        for (index, publisher) in self.publishers.into_iter().enumerate() {
+            let mut payload = if key { VP8_KEY } else { VP8_DELTA }.to_vec();
+            payload.push(index as u8);
+            let sequence = self.sequence + 20_000 * index as u16;
+            let timestamp = u32::from(sequence) * 3000;
+            self.lab
+                .send_media(publisher, sequence, timestamp, &payload);
+        }
+        self.lab.advance(Duration::from_millis(33));
+    }
+
+    fn watch(&mut self, publisher: usize) {
+        let mut table = self.lab.table(self.subscriber);
+        table.subscriptions[0].publisher_session_id = ["publisher", "another"][publisher].into();
+        self.lab.request(peer::apply(table)).unwrap();
+    }
+}
+
+#[test]
+fn the_new_picture_starts_at_a_key_frame_in_the_same_stream() {
+    let mut call = TwoPublishers::new();
+    call.frames(true);
+    call.watch(1);
+    call.frames(false);
+    assert!(call.lab.feedback(call.publishers[1]).pli > 0);
+    call.frames(true);
+    call.watch(0);
+    call.frames(true);
+    let packets = call.lab.received(call.subscriber);
+    let whose: Vec<u8> = packets.iter().map(|p| *p.payload.last().unwrap()).collect();
+    assert_eq!(whose, [0, 0, 0, 1, 0]);
+    for pair in packets.windows(2) {
+        assert_eq!(pair[1].sequence_number, pair[0].sequence_number + 1);
+        assert!(pair[1].timestamp > pair[0].timestamp);
+        assert_eq!(pair[1].ssrc, SUBSCRIBER_SSRC);
+    }
+}
+
+#[test]
+fn retransmissions_come_from_the_new_source() {
+    let mut call = TwoPublishers::new();
+    call.frames(true);
+    call.watch(1);
+    call.frames(true);
+    let packets = call.lab.received(call.subscriber);
+    let last = packets.last().unwrap();
+    call.lab
+        .send_nack(call.subscriber, SUBSCRIBER_SSRC, last.sequence_number);
+    let again = call.lab.received(call.subscriber);
+    assert_eq!(again[0].payload[2..], last.payload);
+}
+
+#[test]
+fn the_old_source_may_end_before_the_new_one_begins() {
+    let mut call = TwoPublishers::new();
+    call.frames(true);
+    call.watch(1);
+    let mut table = call.lab.table(call.publishers[0]);
+    table.publications.clear();
+    call.lab.request(peer::apply(table)).unwrap();
+    call.frames(false);
+    assert_eq!(call.lab.received(call.subscriber).len(), 1);
+    call.frames(true);
+    assert_eq!(call.lab.received(call.subscriber).len(), 1);
+    call.lab.close_all();
+    assert!(call.lab.engine.subscriptions.is_empty());
+}

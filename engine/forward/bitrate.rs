@@ -1,0 +1,71 @@
+//! What a stream carries, measured over short windows.
+
+use std::time::{Duration, Instant};
+
+/// A window shorter than this says nothing: a key frame would look like a rate.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(400);
+
+/// The bit rate of one stream.
+pub struct Bitrate {
+    bytes: u64,
+    since: Instant,
+    /// Bits a second, smoothed; zero before the first window.
+    current: u64,
+}
+
+impl Bitrate {
+    /// Nothing was measured yet.
+    pub fn new(now: Instant) -> Bitrate {
+        Bitrate {
+            bytes: 0,
+            since: now,
+            current: 0,
+        }
+    }
+
+    /// Counts a packet.
+    #[inline]
+    pub fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Ends the window, where it was long enough.
+    pub fn measure(&mut self, now: Instant) {
+        let window = now.duration_since(self.since);
+        if window < SHORTEST_WINDOW {
+            return;
+        }
+        let rate = self.bytes * 8_000_000 / window.as_micros().max(1) as u64;
+        // Rates rise at once and fall slowly: a layer that pauses between frames has not become cheaper.
+        self.current = if rate > self.current {
+            rate
+        } else {
+            (self.current * 3 + rate) / 4
+        };
+        self.bytes = 0;
+        self.since = now;
+    }
+
+    /// Bits a second.
+    pub fn bits_per_second(&self) -> u64 {
+        self.current
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_rises_at_once_and_falls_slowly() {
+        let start = Instant::now();
+        let mut rate = Bitrate::new(start);
+        rate.add(50_000);
+        rate.measure(start + Duration::from_millis(100));
+        assert_eq!(rate.bits_per_second(), 0, "the window is too short");
+        rate.measure(start + Duration::from_millis(500));
+        assert_eq!(rate.bits_per_second(), 800_000);
+        rate.measure(start + Duration::from_millis(1000));
+        assert_eq!(rate.bits_per_second(), 600_000);
+    }
+}

@@ -1,0 +1,182 @@
+//! One encoding of a publication: a stream of its own, with its own losses, cache and key frames.
+//! A publication without simulcast has one.
+
+use std::time::Instant;
+
+use super::bitrate::Bitrate;
+use super::cache::{AUDIO_PACKETS, PacketCache, VIDEO_PACKETS};
+use super::key_frame::KeyFrameRequests;
+use super::loss::Losses;
+use super::publication::{Format, MediaKind};
+use super::reception::Reception;
+use crate::codec::{self, PictureNumbers};
+use crate::core::{Discard, PublicationKey, SubscriptionKey};
+use crate::wire::rtp::Header;
+
+/// The peer's last sender report (RFC 3550 section 6.4.1).
+#[derive(Clone, Copy)]
+pub struct SenderClock {
+    /// NTP time, 32.32 bits.
+    pub ntp: u64,
+    /// The media clock at that time.
+    pub rtp_timestamp: u32,
+}
+
+/// A packet after its place in the stream is known.
+pub struct Received {
+    /// Extended sequence number.
+    pub extended: u64,
+    /// A decoder can begin here.
+    pub key_frame: bool,
+    /// Whether key frames of this stream can be told at all: an end-to-end encrypted payload may hide them.
+    pub key_frames_are_told: bool,
+    /// Grows when the peer began another stream: numbers before and after have nothing to do with each other.
+    pub generation: u32,
+    /// The codec's own numbers in the payload.
+    pub numbers: PictureNumbers,
+    /// First packet of this encoding, or first after it had stopped.
+    pub became_live: bool,
+}
+
+/// One encoding.
+pub struct Encoding {
+    /// Whose it is.
+    pub publication: PublicationKey,
+    /// `a=rid` (RFC 8851); empty without simulcast.
+    pub rid: String,
+    /// Who gets its packets, or waits for its key frame.
+    pub subscriptions: Vec<SubscriptionKey>,
+    /// For retransmissions.
+    pub cache: PacketCache,
+    /// Asks the peer.
+    pub key_frames: KeyFrameRequests,
+    /// Asks the peer, too.
+    pub losses: Losses,
+    /// Of the current stream.
+    pub reception: Option<Reception>,
+    /// Of the current stream.
+    pub clock: Option<SenderClock>,
+    /// The SSRC of the current stream.
+    pub ssrc: Option<u32>,
+    /// Of FIR (RFC 5104 section 4.3.1.2).
+    pub fir_sequence: u8,
+    /// Packets come.
+    pub is_live: bool,
+    /// When the last one came.
+    pub last_packet: Instant,
+    /// What it carries.
+    pub bitrate: Bitrate,
+    /// When the engine looks at losses and key frames next.
+    pub timer: Option<Instant>,
+    key_frames_are_told: bool,
+    generation: u32,
+}
+
+impl Encoding {
+    /// An encoding that waits for its first packet.
+    pub fn new(
+        publication: PublicationKey,
+        rid: String,
+        kind: MediaKind,
+        now: Instant,
+    ) -> Encoding {
+        let packets = match kind {
+            MediaKind::Audio => AUDIO_PACKETS,
+            MediaKind::Video => VIDEO_PACKETS,
+        };
+        Encoding {
+            publication,
+            rid,
+            subscriptions: Vec::new(),
+            cache: PacketCache::new(packets),
+            key_frames: KeyFrameRequests::default(),
+            losses: Losses::default(),
+            reception: None,
+            clock: None,
+            ssrc: None,
+            fir_sequence: 0,
+            is_live: false,
+            last_packet: now,
+            bitrate: Bitrate::new(now),
+            timer: None,
+            key_frames_are_told: false,
+            generation: 0,
+        }
+    }
+
+    /// Puts a decrypted packet into its place: order, losses, cache, key frame.
+    ///
+    /// # Errors
+    /// The reason why it is not to be forwarded.
+    pub fn receive(
+        &mut self,
+        format: &Format,
+        header: &Header,
+        packet: &[u8],
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<Received, Discard> {
+        if self.ssrc != Some(header.ssrc) {
+            self.begin_stream(header.ssrc);
+        }
+        let reception = self.reception.get_or_insert_with(|| {
+            Reception::new(header.ssrc, format.clock_rate, header.sequence_number, now)
+        });
+        let highest = reception.highest();
+        let extended = reception.extend(header.sequence_number);
+        if self.cache.contains(extended) {
+            return Err(Discard::Duplicate);
+        }
+        reception.count(extended, header.timestamp, now);
+        // What nobody watches is not mended at the publisher's cost: whoever joins begins at a key frame.
+        if format.nack && !self.subscriptions.is_empty() {
+            if extended > highest {
+                if !self.losses.gap(highest, extended, now) {
+                    self.key_frames.want(now);
+                }
+            } else {
+                self.losses.arrived(extended);
+            }
+        }
+        self.cache.insert(extended, packet);
+        self.bitrate.add(packet.len());
+        let key_frame = codec::starts_key_frame(format.codec, payload);
+        if key_frame {
+            self.key_frames.arrived();
+            self.key_frames_are_told = true;
+        }
+        self.last_packet = now;
+        let became_live = !self.is_live;
+        self.is_live = true;
+        Ok(Received {
+            extended,
+            key_frame,
+            key_frames_are_told: self.key_frames_are_told,
+            generation: self.generation,
+            numbers: codec::picture_numbers(format.codec, payload),
+            became_live,
+        })
+    }
+
+    /// The generation of the packets in the cache.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// When losses and key frames are to be looked at.
+    pub fn next_due(&self) -> Option<Instant> {
+        match (self.losses.next_due(), self.key_frames.next_due()) {
+            (Some(loss), Some(key_frame)) => Some(loss.min(key_frame)),
+            (loss, key_frame) => loss.or(key_frame),
+        }
+    }
+
+    fn begin_stream(&mut self, ssrc: u32) {
+        self.ssrc = Some(ssrc);
+        self.reception = None;
+        self.clock = None;
+        self.losses = Losses::default();
+        self.cache.clear();
+        self.generation += 1;
+    }
+}
