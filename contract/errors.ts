@@ -1,7 +1,9 @@
 /** Every error code of the API: its HTTP status, when it comes and what a client should change. */
-interface ErrorEntry {
+export interface ErrorEntry {
   /** Absent for codes that only stand inside an item of a successful response. */
   readonly status?: number;
+  /** Where the code has a second status. */
+  readonly otherStatus?: { readonly status: number; readonly when: string; readonly change: string };
   readonly when: string;
   readonly change: string;
 }
@@ -32,9 +34,13 @@ export const errors = {
     when: "The SDP can't be parsed or accepted, or comes out of order.",
     change: 'Send the description that the negotiation is waiting for.',
   },
-  /** Also with status 425, while the session is not connected yet. */
   session_error: {
     status: 410,
+    otherStatus: {
+      status: 425,
+      when: 'The session is not connected yet.',
+      change: 'Try again once the connection stands.',
+    },
     when: 'The session is unknown, closed or expired.',
     change: 'Create a new session.',
   },
@@ -96,6 +102,9 @@ export const errors = {
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errors;
+
+/** The same table where an entry's optional parts are asked for. */
+export const errorEntries: Readonly<Record<ErrorCode, ErrorEntry>> = errors;
 
 /** The HTTP status of a code; a code that this table lacks is our bug. */
 export function statusOf(code: string): number {

@@ -2,10 +2,13 @@
 import { type Static, Type } from '@sinclair/typebox';
 
 /** An SDP offer or answer. */
-export const SessionDescription = Type.Object({
-  type: Type.Union([Type.Literal('offer'), Type.Literal('answer')]),
-  sdp: Type.String(),
-});
+export const SessionDescription = Type.Object(
+  {
+    type: Type.Union([Type.Literal('offer'), Type.Literal('answer')]),
+    sdp: Type.String(),
+  },
+  { $id: 'SessionDescription' },
+);
 export type SessionDescription = Static<typeof SessionDescription>;
 
 export const Location = Type.Union([Type.Literal('local'), Type.Literal('remote')]);
@@ -16,42 +19,54 @@ export const MediaKind = Type.Union([Type.Literal('audio'), Type.Literal('video'
 const Ordering = Type.Union([Type.Literal('none'), Type.Literal('asciibetical')]);
 
 /** Which encoding of a simulcast publication a subscriber wants. */
-export const SimulcastPreference = Type.Object({
-  preferredRid: Type.Optional(Type.String()),
-  priorityOrdering: Type.Optional(Ordering),
-  ridNotAvailable: Type.Optional(Ordering),
-});
+export const SimulcastPreference = Type.Object(
+  {
+    preferredRid: Type.Optional(Type.String()),
+    priorityOrdering: Type.Optional(Ordering),
+    ridNotAvailable: Type.Optional(Ordering),
+  },
+  { $id: 'SimulcastPreference' },
+);
 
 /** A track as a client names it: `local` is what its session sends, `remote` what it receives. */
-export const TrackObject = Type.Object({
-  location: Type.Optional(Location),
-  mid: Type.Optional(Type.String()),
-  sessionId: Type.Optional(Type.String()),
-  trackName: Type.Optional(Type.String()),
-  kind: Type.Optional(MediaKind),
-  bidirectionalMediaStream: Type.Optional(Type.Boolean()),
-  simulcast: Type.Optional(SimulcastPreference),
-});
+export const TrackObject = Type.Object(
+  {
+    location: Type.Optional(Location),
+    mid: Type.Optional(Type.String()),
+    sessionId: Type.Optional(Type.String()),
+    trackName: Type.Optional(Type.String()),
+    kind: Type.Optional(MediaKind),
+    bidirectionalMediaStream: Type.Optional(Type.Boolean()),
+    simulcast: Type.Optional(SimulcastPreference),
+  },
+  { $id: 'TrackObject' },
+);
 export type TrackObject = Static<typeof TrackObject>;
 
 /** What became of one entry of a request; `errorCode` says that it failed. */
-export const TrackResult = Type.Object({
-  location: Type.Optional(Location),
-  mid: Type.Optional(Type.String()),
-  sessionId: Type.Optional(Type.String()),
-  trackName: Type.Optional(Type.String()),
-  errorCode: Type.Optional(Type.String()),
-  errorDescription: Type.Optional(Type.String()),
-});
+export const TrackResult = Type.Object(
+  {
+    location: Type.Optional(Location),
+    mid: Type.Optional(Type.String()),
+    sessionId: Type.Optional(Type.String()),
+    trackName: Type.Optional(Type.String()),
+    errorCode: Type.Optional(Type.String()),
+    errorDescription: Type.Optional(Type.String()),
+  },
+  { $id: 'TrackResult' },
+);
 export type TrackResult = Static<typeof TrackResult>;
 
 /** A track with what it is doing now. Closed tracks stay listed as inactive. */
-export const TrackStatus = Type.Object({
-  location: Location,
-  mid: Type.String(),
-  trackName: Type.String(),
-  sessionId: Type.Optional(Type.String()),
-  kind: Type.Optional(MediaKind),
-  status: Type.Union([Type.Literal('active'), Type.Literal('inactive')]),
-});
+export const TrackStatus = Type.Object(
+  {
+    location: Location,
+    mid: Type.String(),
+    trackName: Type.String(),
+    sessionId: Type.Optional(Type.String()),
+    kind: Type.Optional(MediaKind),
+    status: Type.Union([Type.Literal('active'), Type.Literal('inactive')]),
+  },
+  { $id: 'TrackStatus' },
+);
 export type TrackStatus = Static<typeof TrackStatus>;

@@ -1,28 +1,21 @@
 /** Publishing and pulling: one peer connection is one session. */
-import { newSession, newTracks, type RemoteTrack, renegotiate } from './api.js';
+import { createClient } from '@switchyard/client';
+import { type MediaSession, openMediaSession } from '@switchyard/client/browser';
+
+// Relative to the page: this server's demo adds the app and its secret.
+const client = createClient({ baseUrl: 'api' });
 
 export interface Publication {
-  connection: RTCPeerConnection;
-  sessionId: string;
+  session: MediaSession;
   trackNames: string[];
 }
 
 /** Publishes each track of the stream under the name of its kind. */
 export async function publish(stream: MediaStream): Promise<Publication> {
-  const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
-  const transceivers = stream
-    .getTracks()
-    .map((track) => connection.addTransceiver(track, { direction: 'sendonly' }));
-  await connection.setLocalDescription();
-  const tracks = transceivers.map(({ mid, sender }) => {
-    if (mid === null || sender.track === null) throw new Error('the browser made no offer for a track');
-    return { location: 'local' as const, mid, trackName: sender.track.kind };
-  });
-  const sessionId = await newSession();
-  const { sessionDescription } = await newTracks(sessionId, tracks, connection.localDescription);
-  if (sessionDescription === undefined) throw new Error('the server gave no answer to our offer');
-  await connection.setRemoteDescription(sessionDescription);
-  return { connection, sessionId, trackNames: tracks.map(({ trackName }) => trackName) };
+  const session = await openMediaSession(client);
+  const pushed = await session.push(stream.getTracks().map((track) => ({ track, trackName: track.kind })));
+  assertAll(pushed);
+  return { session, trackNames: pushed.map(({ trackName }) => trackName) };
 }
 
 /** Pulls tracks of another session into `stream`. */
@@ -30,17 +23,18 @@ export async function pull(
   publisher: string,
   trackNames: string[],
   stream: MediaStream,
-): Promise<RTCPeerConnection> {
-  const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
-  connection.addEventListener('track', ({ track }) => stream.addTrack(track));
-  const tracks = trackNames.map(
-    (trackName): RemoteTrack => ({ location: 'remote', sessionId: publisher, trackName }),
-  );
-  const sessionId = await newSession();
-  const { sessionDescription } = await newTracks(sessionId, tracks);
-  if (sessionDescription === undefined) throw new Error('the server made no offer');
-  await connection.setRemoteDescription(sessionDescription);
-  await connection.setLocalDescription();
-  await renegotiate(sessionId, connection.localDescription);
-  return connection;
+): Promise<MediaSession> {
+  const session = await openMediaSession(client);
+  const pulled = await session.pull(trackNames.map((trackName) => ({ sessionId: publisher, trackName })));
+  assertAll(pulled);
+  for (const { track } of pulled) if (track !== undefined) stream.addTrack(track);
+  return session;
+}
+
+/** The first item that failed is thrown as an error in the server's words. */
+function assertAll(
+  items: readonly { readonly trackName: string; readonly error?: { readonly description: string } }[],
+): void {
+  for (const { trackName, error } of items)
+    if (error !== undefined) throw new Error(`${trackName}: ${error.description}`);
 }

@@ -41,7 +41,7 @@ function watch(connection: RTCPeerConnection, direction: 'inbound-rtp' | 'outbou
 async function pullInto(sessionId: string, trackNames: string[]) {
   const stream = new MediaStream();
   element('pulled', HTMLVideoElement).srcObject = stream;
-  const connection = await pull(sessionId, trackNames, stream);
+  const { connection } = await pull(sessionId, trackNames, stream);
   watch(connection, 'inbound-rtp', 'pulledFigures');
 }
 
@@ -53,20 +53,20 @@ async function publishAndPull() {
   });
   element('original', HTMLVideoElement).srcObject = stream;
   say('Publishing…');
-  const publication = await publish(stream);
-  watch(publication.connection, 'outbound-rtp', 'originalFigures');
+  const { session, trackNames } = await publish(stream);
+  watch(session.connection, 'outbound-rtp', 'originalFigures');
   say('Pulling back…');
-  await pullInto(publication.sessionId, publication.trackNames);
+  await pullInto(session.sessionId, trackNames);
   const share = new URL(location.href);
   share.search = new URLSearchParams({
-    pull: publication.sessionId,
-    tracks: publication.trackNames.join(','),
+    pull: session.sessionId,
+    tracks: trackNames.join(','),
   }).toString();
   const link = element('shareLink', HTMLAnchorElement);
   link.href = share.href;
   link.textContent = share.href;
   element('share', HTMLParagraphElement).hidden = false;
-  say(`Live. Session ${publication.sessionId}`);
+  say(`Live. Session ${session.sessionId}`);
 }
 
 async function pullOnly(sessionId: string) {

@@ -26,6 +26,8 @@ if (newer('package-lock.json', 'node_modules/.package-lock.json'))
   run('npm', ['install', '--no-audit', '--no-fund']);
 if (newer('proto/engine.proto', 'control/engine-link/generated/engine_pb.ts'))
   run(path('node_modules/.bin/buf'), ['generate']);
+run(path('node_modules/.bin/tsc'), ['-b', 'contract']);
+run(process.execPath, [path('scripts/generate.mjs')]);
 run(path('node_modules/.bin/tsc'), ['-b']);
 // Cargo decides by itself what is old; --quiet leaves errors.
 if (!process.env.SWITCHYARD_ENGINE) {

@@ -5,6 +5,7 @@ import type { Operation } from '../operation.ts';
 /** Closes tracks by their mids, with the client's offer or (force) at once. */
 export const closeTracks = {
   name: 'closeTracks',
+  summary: 'Close tracks by their mids, with an offer or at once',
   method: 'PUT',
   path: '/sessions/:sessionId/tracks/close',
   success: 200,

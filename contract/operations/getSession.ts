@@ -5,6 +5,7 @@ import type { Operation } from '../operation.ts';
 /** Lists what a session sends and receives. */
 export const getSession = {
   name: 'getSession',
+  summary: 'What a session sends and receives',
   method: 'GET',
   path: '/sessions/:sessionId',
   success: 200,

@@ -5,6 +5,7 @@ import type { Operation } from '../operation.ts';
 /** Adds tracks: local ones are published, remote ones received. */
 export const newTracks = {
   name: 'newTracks',
+  summary: 'Add tracks: publish local ones, receive remote ones',
   method: 'POST',
   path: '/sessions/:sessionId/tracks/new',
   success: 200,

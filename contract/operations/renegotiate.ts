@@ -5,6 +5,7 @@ import type { Operation } from '../operation.ts';
 /** Takes the answer to the server's offer, or a new offer of the client (ICE restart, directions). */
 export const renegotiate = {
   name: 'renegotiate',
+  summary: "Answer the server's offer, or renegotiate with an offer",
   method: 'PUT',
   path: '/sessions/:sessionId/renegotiate',
   success: 200,

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isLoopback } from '../config.ts';
@@ -20,6 +21,13 @@ export function demo(options: DemoOptions) {
       prefix: '/demo/',
       index: ['index.html'],
       allowedPath: (path) => /^\/(|index\.html|style\.css|dist\/[\w./-]+\.js(\.map)?)$/.test(path),
+    });
+    // The client library, under the address that the page's import map gives it.
+    await app.register(fastifyStatic, {
+      root: join(options.directory, '../sdk/dist'),
+      prefix: '/demo/sdk/',
+      decorateReply: false,
+      allowedPath: (path) => /^\/[\w./-]+\.js(\.map)?$/.test(path),
     });
     app.get('/demo', (_request, reply) => reply.redirect('/demo/'));
     addOperations(app, '/demo/api', options.sessions, (request) => {

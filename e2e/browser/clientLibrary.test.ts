@@ -1,0 +1,100 @@
+import { createClient } from '@switchyard/client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { launchChromium } from '../harness/browsers.ts';
+import { type PageServer, startPageServer } from '../harness/pageServer.ts';
+import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { until } from '../harness/until.ts';
+import type { MediaSessionPage } from '../page/mediaSession.ts';
+
+let switchyard: Switchyard;
+let pages: PageServer;
+let browser: Awaited<ReturnType<typeof launchChromium>>;
+
+beforeAll(async () => {
+  switchyard = await startSwitchyard();
+  pages = await startPageServer('mediaSession');
+  browser = await launchChromium();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await pages?.close();
+  await switchyard?.stop();
+});
+
+type Method = keyof MediaSessionPage;
+
+interface MediaPage {
+  readonly sessionId: string;
+  readonly call: <M extends Method>(
+    method: M,
+    ...args: Parameters<MediaSessionPage[M]>
+  ) => Promise<Awaited<ReturnType<MediaSessionPage[M]>>>;
+}
+
+/** A page with a session made by the library. */
+async function openPage(): Promise<MediaPage> {
+  const page = await browser.newPage();
+  await page.goto(pages.url);
+  await page.waitForFunction(() => 'pageApi' in globalThis);
+  const call: MediaPage['call'] = (method, ...args) =>
+    page.evaluate(callPage, [method, args] as const) as Promise<never>;
+  return { call, sessionId: await call('open', switchyard.api, switchyard.secret) };
+}
+
+// Runs in the page, so it must not use anything from outside itself.
+function callPage([method, args]: readonly [string, readonly unknown[]]): unknown {
+  const { pageApi } = globalThis as unknown as { pageApi: Record<string, (...args: unknown[]) => unknown> };
+  return pageApi[method]?.(...args);
+}
+
+const plays = (page: MediaPage, trackName: string): Promise<number> =>
+  until(
+    `frames of ${trackName}`,
+    () => page.call('frames', trackName),
+    (count) => count > 20,
+  );
+
+test('push and pull are one call each', async () => {
+  const publisher = await openPage();
+  expect(await publisher.call('push', ['camera'])).toEqual([{ trackName: 'camera', mid: '0' }]);
+  const viewer = await openPage();
+  expect(await viewer.call('pull', publisher.sessionId, ['camera', 'nobody'])).toEqual([
+    { trackName: 'camera', mid: '0' },
+    { trackName: 'nobody', error: 'not_found_track_error' },
+  ]);
+  await plays(viewer, 'camera');
+  const client = createClient({ baseUrl: switchyard.api, secret: switchyard.secret });
+  expect(await client.getSession(viewer.sessionId)).toMatchObject({
+    tracks: [{ location: 'remote', sessionId: publisher.sessionId, trackName: 'camera', status: 'active' }],
+  });
+});
+
+test('calls made at once negotiate one after another', async () => {
+  const publisher = await openPage();
+  await publisher.call('push', ['a', 'b', 'c']);
+  const viewer = await openPage();
+  const results = await viewer.call('pushAndPullAtOnce', publisher.sessionId, ['x', 'y'], ['a', 'b', 'c']);
+  expect(results.map(({ trackName }) => trackName)).toEqual(['x', 'y', 'a', 'b', 'c']);
+  expect(new Set(results.map(({ mid }) => mid)).size).toBe(5);
+  for (const name of ['a', 'b', 'c']) await plays(viewer, name);
+  expect(await viewer.call('state')).toBe('stable connected');
+});
+
+test('a refused push leaves the connection as it was, and a closed track makes room', async () => {
+  const page = await openPage();
+  await page.call('push', ['camera']);
+  expect(await page.call('refusal', 'push an unusable name')).toEqual({
+    status: 406,
+    code: 'invalid_params',
+  });
+  expect(await page.call('state')).toMatch(/^stable/);
+  await page.call('close', ['0']);
+  const listed = createClient({ baseUrl: switchyard.api, secret: switchyard.secret });
+  expect((await listed.getSession(page.sessionId)).tracks).toMatchObject([{ mid: '0', status: 'inactive' }]);
+  const [again] = await page.call('push', ['camera']);
+  expect(again).toMatchObject({ trackName: 'camera', mid: expect.any(String) });
+  const viewer = await openPage();
+  await viewer.call('pull', page.sessionId, ['camera']);
+  await plays(viewer, 'camera');
+});

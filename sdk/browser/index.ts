@@ -1,0 +1,3 @@
+/** For browsers: one RTCPeerConnection as one session, with the offer/answer loop inside. */
+export { type MediaSession, openMediaSession, type SessionOptions } from './mediaSession.ts';
+export type { ItemError, PulledTrack, PullWish, PushedTrack, PushWish } from './tracks.ts';

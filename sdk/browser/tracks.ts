@@ -1,0 +1,51 @@
+import type { SimulcastPreference, TrackResult } from '../generated/api.ts';
+
+/** A track to publish. */
+export interface PushWish {
+  readonly track: MediaStreamTrack;
+  /** Unique in this session. */
+  readonly trackName: string;
+  /** Encodings for simulcast, as in `RTCRtpTransceiverInit.sendEncodings`. */
+  readonly sendEncodings?: RTCRtpEncodingParameters[];
+  /** Called before the offer, e.g. for `setCodecPreferences`. */
+  readonly prepare?: (transceiver: RTCRtpTransceiver) => void;
+}
+
+/** A track to receive. */
+export interface PullWish {
+  /** The publisher's session. */
+  readonly sessionId: string;
+  readonly trackName: string;
+  readonly simulcast?: SimulcastPreference;
+}
+
+/** Why one track of several failed; the others are there. */
+export interface ItemError {
+  readonly code: string;
+  readonly description: string;
+}
+
+export interface PushedTrack {
+  readonly trackName: string;
+  readonly mid: string;
+  readonly transceiver: RTCRtpTransceiver;
+  readonly error?: ItemError;
+}
+
+/** Where `error` is absent, the other optional fields are there. */
+export interface PulledTrack {
+  readonly sessionId: string;
+  readonly trackName: string;
+  readonly mid?: string;
+  readonly transceiver?: RTCRtpTransceiver;
+  readonly track?: MediaStreamTrack;
+  readonly error?: ItemError;
+}
+
+/** The failure of one item, if it failed. */
+export function errorOf(result: TrackResult | undefined): { readonly error?: ItemError } {
+  if (result === undefined)
+    return { error: { code: 'backend_error', description: 'The server said nothing of this track.' } };
+  const { errorCode, errorDescription = '' } = result;
+  return errorCode === undefined ? {} : { error: { code: errorCode, description: errorDescription } };
+}

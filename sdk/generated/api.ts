@@ -1,0 +1,116 @@
+// Made from the OpenAPI document by scripts/generate.mjs; not written by hand.
+
+export interface CloseTracksRequest {
+  readonly tracks: readonly {
+    readonly mid: string;
+  }[];
+  readonly sessionDescription?: SessionDescription;
+  readonly force?: boolean;
+}
+
+export interface CloseTracksResponse {
+  readonly sessionDescription?: SessionDescription;
+  readonly requiresImmediateRenegotiation: false;
+  readonly tracks: readonly TrackResult[];
+}
+
+export interface CreateSessionRequest {
+  readonly sessionDescription?: SessionDescription;
+}
+
+export interface CreateSessionResponse {
+  readonly sessionId: string;
+  readonly sessionDescription?: SessionDescription;
+}
+
+export interface GetSessionResponse {
+  readonly tracks: readonly TrackStatus[];
+  readonly dataChannels: readonly unknown[];
+}
+
+export interface NewTracksRequest {
+  readonly sessionDescription?: SessionDescription;
+  readonly tracks?: readonly TrackObject[];
+  readonly autoDiscover?: boolean;
+}
+
+export interface NewTracksResponse {
+  readonly sessionDescription?: SessionDescription;
+  readonly requiresImmediateRenegotiation: boolean;
+  readonly tracks: readonly TrackResult[];
+}
+
+export interface RenegotiateRequest {
+  readonly sessionDescription: SessionDescription;
+}
+
+export interface RenegotiateResponse {
+  readonly sessionDescription?: SessionDescription;
+}
+
+export interface SessionDescription {
+  readonly type: 'offer' | 'answer';
+  readonly sdp: string;
+}
+
+export interface SimulcastPreference {
+  readonly preferredRid?: string;
+  readonly priorityOrdering?: 'none' | 'asciibetical';
+  readonly ridNotAvailable?: 'none' | 'asciibetical';
+}
+
+export interface TrackObject {
+  readonly location?: 'local' | 'remote';
+  readonly mid?: string;
+  readonly sessionId?: string;
+  readonly trackName?: string;
+  readonly kind?: 'audio' | 'video';
+  readonly bidirectionalMediaStream?: boolean;
+  readonly simulcast?: SimulcastPreference;
+}
+
+export interface TrackResult {
+  readonly location?: 'local' | 'remote';
+  readonly mid?: string;
+  readonly sessionId?: string;
+  readonly trackName?: string;
+  readonly errorCode?: string;
+  readonly errorDescription?: string;
+}
+
+export interface TrackStatus {
+  readonly location: 'local' | 'remote';
+  readonly mid: string;
+  readonly trackName: string;
+  readonly sessionId?: string;
+  readonly kind?: 'audio' | 'video';
+  readonly status: 'active' | 'inactive';
+}
+
+/** What a call can be given besides its body. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** The API of one app; each call rejects with an ApiError where the server refuses. */
+export interface Client {
+  /** Create a session, connecting it at once where an offer is given. */
+  createSession(body?: CreateSessionRequest, options?: CallOptions & { readonly query?: { readonly thirdparty?: string; readonly correlationId?: string } }): Promise<CreateSessionResponse>;
+  /** Add tracks: publish local ones, receive remote ones. */
+  newTracks(sessionId: string, body: NewTracksRequest, options?: CallOptions): Promise<NewTracksResponse>;
+  /** Answer the server's offer, or renegotiate with an offer. */
+  renegotiate(sessionId: string, body: RenegotiateRequest, options?: CallOptions): Promise<RenegotiateResponse>;
+  /** Close tracks by their mids, with an offer or at once. */
+  closeTracks(sessionId: string, body: CloseTracksRequest, options?: CallOptions): Promise<CloseTracksResponse>;
+  /** What a session sends and receives. */
+  getSession(sessionId: string, options?: CallOptions): Promise<GetSessionResponse>;
+}
+
+/** Where each operation is, relative to the base URL of the app. */
+export const operations = {
+  createSession: { method: 'POST', path: '/sessions/new', hasBody: true },
+  newTracks: { method: 'POST', path: '/sessions/{sessionId}/tracks/new', hasBody: true },
+  renegotiate: { method: 'PUT', path: '/sessions/{sessionId}/renegotiate', hasBody: true },
+  closeTracks: { method: 'PUT', path: '/sessions/{sessionId}/tracks/close', hasBody: true },
+  getSession: { method: 'GET', path: '/sessions/{sessionId}', hasBody: false },
+} as const;
