@@ -2,6 +2,7 @@
 //!
 //! Everything but `worker` and `link` is sans-IO: time, datagrams and randomness come in as arguments.
 
+pub mod bandwidth;
 pub mod codec;
 pub mod core;
 pub mod dtls;

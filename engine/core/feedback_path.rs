@@ -78,7 +78,7 @@ impl Engine {
                 }
             }
             // What a subscriber's link can carry is measured, but not acted upon yet.
-            Packet::TransportFeedback
+            Packet::TransportFeedback(_)
             | Packet::Remb { .. }
             | Packet::Bye
             | Packet::Other { .. } => {}

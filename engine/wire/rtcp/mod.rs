@@ -2,6 +2,7 @@
 
 mod build;
 mod parse;
+mod received_feedback;
 pub mod transport_feedback;
 
 pub use build::{
@@ -9,6 +10,7 @@ pub use build::{
     push_sender_report,
 };
 pub use parse::{FirEntries, NackEntries, Packet, Packets, ReportBlocks, parse};
+pub use received_feedback::{MAX_STATUSES, Status, Statuses, TransportFeedback};
 pub use transport_feedback::Arrivals;
 
 /// Packet type of a sender report, RFC 3550 section 6.4.1.

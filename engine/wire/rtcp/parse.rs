@@ -2,6 +2,7 @@
 
 use super::super::{Malformed, read_u16, read_u32};
 use super::ReportBlock;
+use super::received_feedback::TransportFeedback;
 
 /// Length of a report block, RFC 3550 section 6.4.1.
 const REPORT_BLOCK_LEN: usize = 24;
@@ -49,7 +50,7 @@ pub enum Packet<'a> {
         entries: FirEntries<'a>,
     },
     /// Transport-wide feedback, draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1.
-    TransportFeedback,
+    TransportFeedback(TransportFeedback<'a>),
     /// Receiver estimated maximum bitrate, draft-alvestrand-rmcat-remb-03 section 2.2.
     Remb {
         /// The estimate in bit/s.
@@ -136,7 +137,7 @@ fn read_body(packet_type: u8, count: u8, body: &[u8]) -> Option<Packet<'_>> {
             },
         },
         (super::TRANSPORT_LAYER_FEEDBACK, super::FORMAT_TRANSPORT_WIDE) => {
-            Packet::TransportFeedback
+            Packet::TransportFeedback(TransportFeedback::read(body)?)
         }
         (super::PAYLOAD_FEEDBACK, super::FORMAT_PLI) => Packet::Pli {
             media_ssrc: read_u32(body, 4)?,

@@ -145,15 +145,44 @@ fn feedback(arrivals: &mut Arrivals) -> Vec<Feedback> {
     arrivals.push_feedback(&mut rest, 1, 2);
     let mut decoded = Vec::new();
     while !rest.is_empty() {
-        assert!(matches!(
-            parse(&rest).next(),
-            Some(Ok(Packet::TransportFeedback))
-        ));
+        let Some(Ok(Packet::TransportFeedback(read))) = parse(&rest).next() else {
+            panic!("no feedback");
+        };
         let len = usize::from(read_u16(&rest, 2).unwrap()) * 4 + 4;
-        decoded.push(decode(&rest[..len]));
+        let expected = decode(&rest[..len]);
+        let reference = i64::from(read.reference) * 256;
+        let statuses: Vec<_> = read
+            .statuses()
+            .map(|status| {
+                let ticks = status.arrival.map(|arrival| reference + i64::from(arrival));
+                (status.number, ticks.map(|ticks| ticks as u64))
+            })
+            .collect();
+        assert_eq!((statuses, read.feedback_count), expected);
+        decoded.push(expected);
         rest.drain(..len);
     }
     decoded
+}
+
+#[test]
+fn feedback_that_claims_more_than_a_peer_can_have_got_is_refused() {
+    let mut packet = vec![0x8f, 205, 0, 8];
+    packet.extend_from_slice(&[0; 8]);
+    packet.extend_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+    packet.extend_from_slice(&[0x1f, 0xff].repeat(8));
+    assert!(matches!(parse(&packet).next(), Some(Err(_))));
+    packet[14..16].copy_from_slice(&MAX_STATUSES.to_be_bytes());
+    let Some(Ok(Packet::TransportFeedback(feedback))) = parse(&packet).next() else {
+        panic!("no feedback");
+    };
+    assert_eq!(feedback.statuses().count(), usize::from(MAX_STATUSES));
+    // A received packet without its delta ends the statuses.
+    packet[20..22].copy_from_slice(&[0x3f, 0xff]);
+    let Some(Ok(Packet::TransportFeedback(feedback))) = parse(&packet).next() else {
+        panic!("no feedback");
+    };
+    assert!(feedback.statuses().count() < usize::from(MAX_STATUSES));
 }
 
 #[test]
@@ -237,9 +266,9 @@ proptest! {
     }
 
     #[test]
-    fn never_panics(mut compound in prop::collection::vec(any::<u8>(), 0..200), kind in 200u8..208, len in 0u8..50) {
+    fn never_panics(mut compound in prop::collection::vec(any::<u8>(), 0..200), kind in 200u8..208, format in prop_oneof![Just(15u8), 0u8..32], len in 0u8..50) {
         if compound.len() > 4 {
-            compound[0] = (compound[0] & 0x3f) | 0x80;
+            compound[0] = (compound[0] & 0x20) | 0x80 | format;
             compound[1] = kind;
             compound[2..4].copy_from_slice(&[0, len]);
         }
@@ -253,6 +282,9 @@ proptest! {
                 }
                 Ok(Packet::Fir { entries }) => {
                     entries.count();
+                }
+                Ok(Packet::TransportFeedback(feedback)) => {
+                    prop_assert!(feedback.statuses().count() <= usize::from(MAX_STATUSES));
                 }
                 _ => {}
             }

@@ -1,0 +1,144 @@
+//! How the estimate is shared over a session's subscriptions: audio whole, then video by priority, each
+//! its lowest encoding first, then upwards one encoding at a time. Pure.
+
+/// An encoding above the current one must fit with this to spare: no switching to and fro.
+const UPGRADE_MARGIN: f64 = 1.1;
+/// Encodings that are looked at.
+pub const MAX_ENCODINGS: usize = 8;
+
+/// What a subscription could use.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// Audio has no choice: it gets its only rate.
+    pub is_audio: bool,
+    /// Lower numbers come first.
+    pub priority: u32,
+    /// bit/s of the encodings, ascending; zero: no more.
+    pub rates: [u64; MAX_ENCODINGS],
+    /// The budget that it has, for stability; none at first.
+    pub current: Option<u64>,
+    /// Result: bit/s that it may use. Zero: nothing fits.
+    pub budget: u64,
+}
+
+impl Demand {
+    /// What it would use at most, in bit/s.
+    pub fn most(&self) -> u64 {
+        self.rates.iter().copied().max().unwrap_or(0)
+    }
+
+    fn encodings(&self) -> impl Iterator<Item = u64> {
+        self.rates.into_iter().take_while(|&rate| rate > 0)
+    }
+}
+
+/// Shares `estimate` bit/s; writes each demand's budget.
+///
+/// `keep_one`: the first video keeps its lowest encoding even where it does not fit. A picture that
+/// stutters is better than none, and without packets nothing is learnt about the way.
+pub fn share(estimate: u64, demands: &mut [Demand], keep_one: bool) {
+    let mut free = estimate as f64;
+    for demand in demands.iter_mut().filter(|demand| demand.is_audio) {
+        demand.budget = demand.most();
+        free -= demand.budget as f64;
+    }
+    // Indices in order of priority; sessions have tens of subscriptions, not thousands.
+    let mut order: Vec<usize> = (0..demands.len())
+        .filter(|&index| !demands[index].is_audio)
+        .collect();
+    order.sort_by_key(|&index| demands[index].priority);
+    for demand in demands.iter_mut().filter(|demand| !demand.is_audio) {
+        demand.budget = 0;
+    }
+    for step in 0..MAX_ENCODINGS {
+        for (rank, &index) in order.iter().enumerate() {
+            let demand = &mut demands[index];
+            let below = match step {
+                0 => 0,
+                _ => demand.rates[step - 1],
+            };
+            let Some(rate) = demand
+                .encodings()
+                .nth(step)
+                .filter(|_| demand.budget == below)
+            else {
+                continue;
+            };
+            let held = demand.current.is_some_and(|current| current >= rate);
+            let needed = if held {
+                rate as f64
+            } else {
+                rate as f64 * UPGRADE_MARGIN
+            };
+            let must = keep_one && rank == 0 && step == 0;
+            if must || needed - below as f64 <= free {
+                demand.budget = rate;
+                free -= (rate - below.min(rate)) as f64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn audio() -> Demand {
+        demand(true, 0, &[40_000])
+    }
+
+    fn demand(is_audio: bool, priority: u32, list: &[u64]) -> Demand {
+        let mut rates = [0; MAX_ENCODINGS];
+        rates[..list.len()].copy_from_slice(list);
+        Demand {
+            is_audio,
+            priority,
+            rates,
+            current: None,
+            budget: 0,
+        }
+    }
+
+    const LADDER: [u64; 3] = [150_000, 500_000, 1_500_000];
+
+    fn budgets(estimate: u64, demands: &mut [Demand]) -> Vec<u64> {
+        share(estimate, demands, true);
+        demands.iter().map(|demand| demand.budget).collect()
+    }
+
+    #[test]
+    fn audio_first_then_the_first_video_then_upwards_in_turn() {
+        let mut demands = [
+            demand(false, 2, &LADDER),
+            audio(),
+            demand(false, 1, &LADDER),
+        ];
+        assert_eq!(budgets(100_000, &mut demands), [0, 40_000, 150_000]);
+        assert_eq!(budgets(450_000, &mut demands), [150_000, 40_000, 150_000]);
+        assert_eq!(budgets(800_000, &mut demands), [150_000, 40_000, 500_000]);
+        assert_eq!(
+            budgets(5_000_000, &mut demands),
+            [1_500_000, 40_000, 1_500_000]
+        );
+    }
+
+    #[test]
+    fn twenty_five_publishers_on_four_megabits() {
+        let mut demands: Vec<_> = (0..25)
+            .flat_map(|priority| [audio(), demand(false, priority, &LADDER)])
+            .collect();
+        let budgets = budgets(4_000_000, &mut demands);
+        assert!(budgets.iter().sum::<u64>() <= 4_000_000);
+        assert!(budgets.iter().step_by(2).all(|&budget| budget == 40_000));
+        let watched = budgets.iter().skip(1).step_by(2).filter(|&&b| b > 0);
+        assert!(watched.count() >= 17);
+    }
+
+    #[test]
+    fn what_is_held_is_not_given_up_for_the_margin() {
+        let mut demands = [demand(false, 0, &LADDER)];
+        assert_eq!(budgets(540_000, &mut demands), [150_000]);
+        demands[0].current = Some(500_000);
+        assert_eq!(budgets(540_000, &mut demands), [500_000]);
+    }
+}

@@ -1,0 +1,326 @@
+//! What the way to one peer carries: everything that is known about it, in one number.
+
+use std::time::{Duration, Instant};
+
+use super::acked_bitrate::AckedBitrate;
+use super::arrival_group::ArrivalGroups;
+use super::loss_estimator::LossEstimator;
+use super::overuse_detector::{OveruseDetector, Usage};
+use super::probe::Probing;
+use super::queue_delay::QueueDelay;
+use super::rate_controller::RateController;
+use super::sent_packets::{Fate, SentPacket, SentPackets};
+use super::slope_estimator::SlopeEstimator;
+use crate::wire::rtcp::TransportFeedback;
+
+/// Before anything is known, in bit/s.
+const START: f64 = 300e3;
+/// Bounds of the estimate, in bit/s: whatever a peer says.
+const LOWEST: f64 = 30e3;
+const HIGHEST: f64 = 1e9;
+/// After a decrease, no probe for so long.
+const CALM: Duration = Duration::from_secs(3);
+/// While so much of the estimate is used, for longer.
+const FILLS: f64 = 0.85;
+const CALM_FILLED: Duration = Duration::from_secs(12);
+/// Packets without any feedback for so long mean that the way is blocked.
+const SILENCE: Duration = Duration::from_secs(1);
+/// What a probe showed is believed for so long, though the acknowledged rate has not followed yet.
+const PROVED: Duration = Duration::from_secs(1);
+/// The queue that a probe made shows in feedback for so long.
+const PROBE_QUEUE: Duration = Duration::from_millis(500);
+const SILENCE_STEP: Duration = Duration::from_millis(500);
+const SILENCE_FACTOR: f64 = 0.7;
+/// Losses of this share are a full queue's, where all packets waited for so long.
+const OVERFLOW_LOSS: f64 = 0.02;
+const OVERFLOW_QUEUE_MS: f64 = 15.0;
+/// One unit of the reference time of feedback, in ms, and of an arrival within it.
+const REFERENCE_MS: f64 = 64.0;
+const TICK_MS: f64 = 0.25;
+/// How long a new round trip takes to be believed: an eighth (RFC 6298 section 2).
+const RTT_WEIGHT: f64 = 0.125;
+
+struct Arrival {
+    packet: SentPacket,
+    at_ms: f64,
+}
+
+/// The estimate of one session.
+pub struct Estimator {
+    sent: SentPackets,
+    groups: ArrivalGroups,
+    slope: SlopeEstimator,
+    detector: OveruseDetector,
+    queue: QueueDelay,
+    controller: RateController,
+    losses: LossEstimator,
+    acked: AckedBitrate,
+    probing: Probing,
+    /// What a probe showed last, in bit/s.
+    proved: Option<(Instant, f64)>,
+    /// What the peer itself says, in bit/s (REMB).
+    remb: Option<f64>,
+    rtt: Option<f64>,
+    reference: Option<(u32, i64)>,
+    wanted: f64,
+    has_feedback: bool,
+    /// Since when packets are unanswered.
+    unanswered_since: Option<Instant>,
+    silence_answered: Instant,
+    /// Working memory.
+    arrivals: Vec<Arrival>,
+}
+
+impl Estimator {
+    /// An estimator that knows nothing.
+    pub fn new(now: Instant) -> Estimator {
+        Estimator {
+            sent: SentPackets::new(),
+            groups: ArrivalGroups::default(),
+            slope: SlopeEstimator::default(),
+            detector: OveruseDetector::default(),
+            queue: QueueDelay::new(now),
+            controller: RateController::new(START, now),
+            losses: LossEstimator::new(),
+            acked: AckedBitrate::default(),
+            probing: Probing::new(),
+            proved: None,
+            remb: None,
+            rtt: None,
+            reference: None,
+            wanted: 0.0,
+            has_feedback: false,
+            unanswered_since: None,
+            silence_answered: now,
+            arrivals: Vec::new(),
+        }
+    }
+
+    /// bit/s; none while the peer has told nothing.
+    pub fn bits_per_second(&self) -> Option<u64> {
+        let rate = match (self.has_feedback, self.remb) {
+            (true, Some(remb)) => self.rate().min(remb),
+            (true, None) => self.rate(),
+            (false, Some(remb)) => remb,
+            (false, None) => return None,
+        };
+        Some(rate.clamp(LOWEST, HIGHEST) as u64)
+    }
+
+    fn rate(&self) -> f64 {
+        let delay = self.controller.rate();
+        let loss = self.losses.rate().unwrap_or(delay);
+        delay.min(loss).clamp(LOWEST, HIGHEST)
+    }
+
+    /// bit/s that came lately.
+    pub fn acked_bits_per_second(&self) -> Option<u64> {
+        self.acked.bits_per_second().map(|rate| rate as u64)
+    }
+
+    /// From a packet's leaving to the feedback on it; none before the first.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt.map(Duration::from_secs_f64)
+    }
+
+    /// What the session would use if it could, in bit/s: nobody probes for more.
+    pub fn set_wanted(&mut self, bits_per_second: u64) {
+        self.wanted = (bits_per_second as f64).min(HIGHEST);
+    }
+
+    /// The session begins to send more at once, say another encoding.
+    pub fn expect_jump(&mut self) {
+        self.acked.expect_jump();
+    }
+
+    /// Notes a packet that leaves: a write into a ring.
+    #[inline]
+    pub fn sent(&mut self, number: u16, size: u16, now: Instant) {
+        let probe = self.probing.sent(size);
+        let packet = SentPacket {
+            sent: now,
+            size,
+            probe,
+        };
+        self.sent.insert(number, packet);
+        self.unanswered_since.get_or_insert(now);
+    }
+
+    /// Takes a peer's own estimate in bit/s (draft-alvestrand-rmcat-remb-03).
+    pub fn remb(&mut self, bits_per_second: u64) {
+        self.remb = Some((bits_per_second as f64).clamp(LOWEST, HIGHEST));
+    }
+
+    /// Takes feedback. Statuses of packets that are not known change nothing.
+    pub fn feedback(&mut self, feedback: &TransportFeedback<'_>, now: Instant) {
+        let base_ms = self.base_ms(feedback.reference);
+        self.arrivals.clear();
+        let (mut known, mut lost) = (false, 0);
+        for status in feedback.statuses() {
+            match self.sent.take(status.number, status.arrival.is_some()) {
+                Some(Fate::Arrived { packet, late }) => {
+                    known = true;
+                    if late {
+                        self.losses.came_late();
+                    } else {
+                        self.losses.packet(packet.sent, packet.size, true);
+                    }
+                    let at_ms = base_ms + f64::from(status.arrival.unwrap_or(0)) * TICK_MS;
+                    self.arrivals.push(Arrival { packet, at_ms });
+                }
+                Some(Fate::Lost(packet)) => {
+                    known = true;
+                    lost += 1;
+                    self.losses.packet(packet.sent, packet.size, false);
+                }
+                None => {}
+            }
+        }
+        if !known {
+            return;
+        }
+        self.has_feedback = true;
+        self.unanswered_since = None;
+        self.take_arrivals(lost, now);
+    }
+
+    /// The peer's clock in ms, unwrapped from 24 bits.
+    fn base_ms(&mut self, reference: u32) -> f64 {
+        let unwrapped = match self.reference {
+            None => i64::from(reference),
+            Some((last, unwrapped)) => {
+                // Shifted up and back to extend the sign of 24 bits.
+                let step = (reference.wrapping_sub(last) << 8).cast_signed() >> 8;
+                unwrapped + i64::from(step)
+            }
+        };
+        self.reference = Some((reference, unwrapped));
+        unwrapped as f64 * REFERENCE_MS
+    }
+
+    fn take_arrivals(&mut self, lost: usize, now: Instant) {
+        self.arrivals.sort_by(|a, b| {
+            a.at_ms
+                .total_cmp(&b.at_ms)
+                .then(a.packet.sent.cmp(&b.packet.sent))
+        });
+        if let Some(last) = self.arrivals.last() {
+            let sample = now
+                .saturating_duration_since(last.packet.sent)
+                .as_secs_f64();
+            self.rtt = Some(match self.rtt {
+                None => sample,
+                Some(rtt) => rtt + RTT_WEIGHT * (sample - rtt),
+            });
+        }
+        // Overuse anywhere within a feedback counts, even where its end is calm again.
+        let mut usage = Usage::Normal;
+        let mut shown = None;
+        let count = self.arrivals.len();
+        let mut least_queue = f64::INFINITY;
+        for Arrival { packet, at_ms } in self.arrivals.drain(..) {
+            self.acked.add(at_ms, packet.size);
+            least_queue = least_queue.min(self.queue.add(packet.sent, at_ms));
+            shown = shown.or(self.probing.arrived(&packet, at_ms));
+            if let Some(spacing) = self.groups.add(packet.sent, at_ms) {
+                let (slope, groups) = self.slope.update(&spacing);
+                let seen = self.detector.update(slope, groups, spacing.sent_ms, now);
+                if usage != Usage::Over {
+                    usage = seen;
+                }
+            }
+        }
+        if usage == Usage::Normal {
+            usage = self.detector.usage();
+        }
+        // A short queue that is full grows no more, it drops.
+        let overflows = lost as f64 > OVERFLOW_LOSS * (lost + count) as f64
+            && (OVERFLOW_QUEUE_MS..f64::INFINITY).contains(&least_queue);
+        if usage == Usage::Normal && overflows {
+            usage = Usage::Over;
+        }
+        // The queue that a probe made is no overuse: it ends with the probe.
+        if usage == Usage::Over && self.proved_within(PROBE_QUEUE, now).is_some() {
+            usage = Usage::Under;
+        }
+        let acked = self.shown_bits_per_second(now);
+        let rtt = Duration::from_secs_f64(self.rtt.unwrap_or(0.1).clamp(0.0, 2.0));
+        self.controller.update(usage, acked, rtt, now);
+        if let Some(shown) = shown
+            && usage != Usage::Over
+        {
+            self.proved = Some((now, shown));
+            self.acked.expect_jump();
+            if shown > self.controller.rate() {
+                self.controller.set(shown.min(HIGHEST), now);
+            }
+            self.probing.go_on(shown, self.wanted, now);
+        }
+        self.losses.update(self.controller.rate(), acked, now);
+        self.bound(now);
+    }
+
+    /// What the way has carried: what came lately, or what a probe showed just now.
+    fn shown_bits_per_second(&self, now: Instant) -> Option<f64> {
+        let proved = self.proved_within(PROVED, now);
+        match (self.acked.bits_per_second(), proved) {
+            (Some(acked), Some(proved)) => Some(acked.max(proved)),
+            (acked, _) => acked,
+        }
+    }
+
+    fn proved_within(&self, time: Duration, now: Instant) -> Option<f64> {
+        self.proved
+            .filter(|&(at, _)| now.saturating_duration_since(at) < time)
+            .map(|(_, rate)| rate)
+    }
+
+    fn bound(&mut self, now: Instant) {
+        let rate = self.controller.rate();
+        if !(LOWEST..=HIGHEST).contains(&rate) {
+            self.controller.set(rate.clamp(LOWEST, HIGHEST), now);
+        }
+    }
+
+    /// Whether packets leave closer together while a probe runs: `padding` is to be asked often.
+    pub fn is_probing(&self) -> bool {
+        self.probing.is_sending()
+    }
+
+    /// Bytes of padding that a probe wants now.
+    pub fn padding(&mut self, now: Instant) -> usize {
+        self.probing.padding(now)
+    }
+
+    /// What time alone changes: a way without feedback, and whether to probe. To be asked a few times a second.
+    pub fn tick(&mut self, now: Instant) {
+        let silent = self
+            .unanswered_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= SILENCE);
+        if self.has_feedback
+            && silent
+            && now.saturating_duration_since(self.silence_answered) >= SILENCE_STEP
+        {
+            self.silence_answered = now;
+            let lower = (self.controller.rate() * SILENCE_FACTOR).max(LOWEST);
+            self.controller.set(lower, now);
+        }
+        // Who fills the way sees its end without probes, and would only push others away with them.
+        let fills = self
+            .acked
+            .bits_per_second()
+            .is_some_and(|acked| acked > FILLS * self.rate());
+        let calm_time = if fills { CALM_FILLED } else { CALM };
+        let calm = !silent
+            && self.detector.usage() != Usage::Over
+            && self.losses.rate().is_none()
+            && self
+                .controller
+                .last_decrease()
+                .is_none_or(|last| now.saturating_duration_since(last) >= calm_time);
+        // Only a peer that has answered before is probed: others might not answer at all.
+        if self.has_feedback && self.remb.is_none() {
+            self.probing.consider(self.rate(), self.wanted, calm, now);
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! A bottleneck with a queue, shared by flows under congestion control and by others that have none.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::bandwidth::allocation::{Demand, MAX_ENCODINGS, share};
+use crate::bandwidth::estimator::Estimator;
+use crate::wire::rtcp::{Arrivals, Packet, parse};
+
+const STEP: Duration = Duration::from_millis(1);
+const PACKET: u16 = 1200;
+/// Bytes of IP, UDP and SRTP that the estimator does not see are left out: rates are of what it sees.
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The bottleneck.
+#[derive(Clone, Copy)]
+pub struct Link {
+    /// bit/s.
+    pub rate: f64,
+    /// One way.
+    pub delay: Duration,
+    /// Of arrivals, without reordering.
+    pub jitter: Duration,
+    pub loss: f64,
+    /// Queue in time at the link's rate.
+    pub queue: Duration,
+}
+
+impl Link {
+    pub fn of(rate: f64) -> Link {
+        Link {
+            rate,
+            delay: Duration::from_millis(25),
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            queue: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What a flow sends.
+pub struct Source {
+    /// The most that it would send, in bit/s.
+    pub most: f64,
+    /// bit/s of encodings, ascending; empty: it follows the estimate.
+    pub ladder: Vec<f64>,
+    /// Deaf: neither congestion control nor feedback.
+    pub constant: bool,
+    /// A TCP flow's window in packets (RFC 5681) in place of a rate.
+    pub window: Option<f64>,
+}
+
+impl Source {
+    pub fn elastic(most: f64) -> Source {
+        Source {
+            most,
+            ladder: Vec::new(),
+            constant: false,
+            window: None,
+        }
+    }
+
+    pub fn layered(ladder: &[f64]) -> Source {
+        Source {
+            most: ladder.iter().copied().fold(0.0, f64::max),
+            ladder: ladder.to_vec(),
+            constant: false,
+            window: None,
+        }
+    }
+
+    pub fn constant(rate: f64) -> Source {
+        Source {
+            most: rate,
+            ladder: Vec::new(),
+            constant: true,
+            window: None,
+        }
+    }
+
+    /// A TCP flow that always has something to send.
+    pub fn tcp() -> Source {
+        Source {
+            window: Some(10.0),
+            ..Source::constant(0.0)
+        }
+    }
+
+    /// bit/s that it sends under an estimate, when it sent `current` before.
+    fn rate(&self, estimate: f64, current: f64) -> f64 {
+        if self.constant {
+            return self.most;
+        }
+        if self.ladder.is_empty() {
+            return estimate.min(self.most);
+        }
+        let mut rates = [0; MAX_ENCODINGS];
+        for (slot, rate) in rates.iter_mut().zip(&self.ladder) {
+            *slot = *rate as u64;
+        }
+        let mut demand = [Demand {
+            is_audio: false,
+            priority: 0,
+            rates,
+            current: Some(current as u64),
+            budget: 0,
+        }];
+        share(estimate as u64, &mut demand, true);
+        demand[0].budget as f64
+    }
+}
+
+/// What a flow experienced since `reset_figures`.
+#[derive(Default, Clone, Copy, Debug)]
+pub struct Figures {
+    pub received_bits: f64,
+    pub sent: u64,
+    pub lost: u64,
+    pub padding_bits: f64,
+    pub longest_queue_ms: f64,
+}
+
+impl Figures {
+    pub fn lost_share(&self) -> f64 {
+        self.lost as f64 / self.sent.max(1) as f64
+    }
+}
+
+struct Flow {
+    source: Source,
+    estimator: Estimator,
+    number: u16,
+    rate: f64,
+    /// Bytes of the current frame that are still to be sent.
+    frame: f64,
+    next_frame: Instant,
+    arrivals: Arrivals,
+    next_feedback: Instant,
+    next_tick: Instant,
+    figures: Figures,
+    active: bool,
+    /// Of a TCP flow: the next number that is to be acknowledged, and up to where one loss was answered.
+    acked: u16,
+    answered: u16,
+}
+
+impl Flow {
+    /// Additive increase, and half of the window once for all losses of a window.
+    fn take_ack(&mut self, number: u16) {
+        let Some(window) = &mut self.source.window else {
+            return;
+        };
+        let is_gap = number != self.acked;
+        if is_gap && number.wrapping_sub(self.answered) < 1 << 15 {
+            *window = (*window / 2.0).max(2.0);
+            self.answered = self.number;
+        } else {
+            *window += 1.0 / *window;
+        }
+        self.acked = number.wrapping_add(1);
+    }
+}
+
+struct Queued {
+    flow: usize,
+    number: u16,
+    size: u16,
+    at: Instant,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Coming {
+    Media { flow: usize, number: u16, size: u16 },
+    Feedback { flow: usize, bytes: Vec<u8> },
+    Ack { flow: usize, number: u16 },
+}
+
+pub struct Network {
+    pub link: Link,
+    start: Instant,
+    now: Instant,
+    queue: VecDeque<Queued>,
+    free_at: Instant,
+    last_arrival: Instant,
+    coming: BinaryHeap<Reverse<(Instant, Coming)>>,
+    flows: Vec<Flow>,
+    random: u64,
+}
+
+impl Network {
+    pub fn new(link: Link, seed: u64) -> Network {
+        let now = Instant::now();
+        Network {
+            link,
+            start: now,
+            now,
+            queue: VecDeque::new(),
+            free_at: now,
+            last_arrival: now,
+            coming: BinaryHeap::new(),
+            flows: Vec::new(),
+            random: seed,
+        }
+    }
+
+    /// Adds a flow, which begins at once.
+    pub fn add(&mut self, source: Source) -> usize {
+        let mut estimator = Estimator::new(self.now);
+        estimator.set_wanted(source.most as u64);
+        // Flows do not beat in time with each other.
+        let offset = Duration::from_micros(self.flows.len() as u64 * 7_300);
+        self.flows.push(Flow {
+            source,
+            estimator,
+            number: 0,
+            rate: 0.0,
+            frame: 0.0,
+            next_frame: self.now + offset,
+            arrivals: Arrivals::new(),
+            next_feedback: self.now + FEEDBACK_INTERVAL,
+            next_tick: self.now,
+            figures: Figures::default(),
+            active: true,
+            acked: 0,
+            answered: 0,
+        });
+        self.flows.len() - 1
+    }
+
+    pub fn stop(&mut self, flow: usize) {
+        self.flows[flow].active = false;
+    }
+
+    pub fn estimate(&self, flow: usize) -> f64 {
+        self.flows[flow]
+            .estimator
+            .bits_per_second()
+            .unwrap_or(300_000) as f64
+    }
+
+    /// What the flow sends at the moment, in bit/s.
+    pub fn sending(&self, flow: usize) -> f64 {
+        let state = &self.flows[flow];
+        state.source.rate(self.estimate(flow), state.rate)
+    }
+
+    pub fn figures(&self, flow: usize) -> Figures {
+        self.flows[flow].figures
+    }
+
+    pub fn reset_figures(&mut self) {
+        for flow in &mut self.flows {
+            flow.figures = Figures::default();
+        }
+    }
+
+    pub fn queue_ms(&self) -> f64 {
+        let bytes: f64 = self.queue.iter().map(|queued| f64::from(queued.size)).sum();
+        bytes * 8.0 / self.link.rate * 1e3
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += STEP;
+            for flow in 0..self.flows.len() {
+                self.send(flow);
+            }
+            self.serve();
+            self.deliver();
+        }
+    }
+
+    /// Runs until `reached`; how long it took.
+    pub fn run_until(&mut self, most: Duration, reached: impl Fn(&Network) -> bool) -> Duration {
+        let began = self.now;
+        while !reached(self) && self.now < began + most {
+            self.run(10 * STEP);
+        }
+        self.now - began
+    }
+
+    fn chance(&mut self) -> f64 {
+        // Numerical Recipes' generator: only the upper bits are good enough.
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 40) as f64 / f64::from(1_u32 << 24)
+    }
+
+    fn send(&mut self, index: usize) {
+        let now = self.now;
+        let rate = self.sending(index);
+        let flow = &mut self.flows[index];
+        if !flow.active {
+            return;
+        }
+        if rate > 1.5 * std::mem::replace(&mut flow.rate, rate) {
+            flow.estimator.expect_jump();
+        }
+        if now >= flow.next_tick {
+            flow.next_tick += Duration::from_millis(100);
+            flow.estimator.tick(now);
+        }
+        if now >= flow.next_frame {
+            flow.next_frame += Duration::from_micros(33_333);
+            flow.frame += rate / 8.0 / 30.0;
+        }
+        // A publisher's pacer: two and a half times the rate.
+        let mut budget = (rate * 2.5 / 8.0 / 1e3).max(f64::from(PACKET));
+        let mut sizes = Vec::new();
+        while flow.frame >= 1.0 && budget >= 1.0 {
+            let size = flow.frame.min(f64::from(PACKET)).max(100.0);
+            flow.frame = (flow.frame - size).max(0.0);
+            budget -= size;
+            sizes.push((size as u16, false));
+        }
+        let mut padding = flow.estimator.padding(now);
+        while padding > 0 {
+            sizes.push((PACKET, true));
+            padding = padding.saturating_sub(usize::from(PACKET));
+        }
+        if let Some(window) = flow.source.window {
+            let in_flight = flow.number.wrapping_sub(flow.acked);
+            // No retransmissions: a lost packet counts as acknowledged by the one after it.
+            for _ in in_flight..window as u16 {
+                sizes.push((PACKET, false));
+            }
+        }
+        for (size, is_padding) in sizes {
+            self.enqueue(index, size, is_padding);
+        }
+    }
+
+    fn enqueue(&mut self, index: usize, size: u16, is_padding: bool) {
+        let queue_ms = self.queue_ms();
+        let full = queue_ms > self.link.queue.as_secs_f64() * 1e3;
+        let unlucky = self.chance() < self.link.loss;
+        let flow = &mut self.flows[index];
+        let number = flow.number;
+        flow.number = number.wrapping_add(1);
+        flow.estimator.sent(number, size, self.now);
+        flow.figures.sent += 1;
+        if is_padding {
+            flow.figures.padding_bits += f64::from(size) * 8.0;
+        }
+        flow.figures.longest_queue_ms = flow.figures.longest_queue_ms.max(queue_ms);
+        if full || unlucky {
+            flow.figures.lost += 1;
+            return;
+        }
+        self.queue.push_back(Queued {
+            flow: index,
+            number,
+            size,
+            at: self.now,
+        });
+    }
+
+    fn serve(&mut self) {
+        while let Some(queued) = self.queue.front() {
+            let begins = self.free_at.max(queued.at);
+            let seconds = f64::from(queued.size) * 8.0 / self.link.rate;
+            let done = begins + Duration::from_secs_f64(seconds);
+            if done > self.now {
+                return;
+            }
+            self.free_at = done;
+            let (flow, number, size) = (queued.flow, queued.number, queued.size);
+            self.queue.pop_front();
+            let jitter = self.link.jitter.mul_f64(self.chance());
+            self.last_arrival = (done + self.link.delay + jitter).max(self.last_arrival);
+            let media = Coming::Media { flow, number, size };
+            self.coming.push(Reverse((self.last_arrival, media)));
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some(Reverse((at, _))) = self.coming.peek()
+            && *at <= self.now
+        {
+            let Some(Reverse((at, coming))) = self.coming.pop() else {
+                return;
+            };
+            match coming {
+                Coming::Media { flow, number, size } => {
+                    let index = flow;
+                    let flow = &mut self.flows[index];
+                    let since = at.duration_since(self.start).as_micros() as u64;
+                    flow.arrivals.record(number, since);
+                    flow.figures.received_bits += f64::from(size) * 8.0;
+                    if flow.source.window.is_some() {
+                        let ack = Coming::Ack {
+                            flow: index,
+                            number,
+                        };
+                        self.coming.push(Reverse((at + self.link.delay, ack)));
+                    }
+                }
+                Coming::Ack { flow, number } => self.flows[flow].take_ack(number),
+                Coming::Feedback { flow, bytes } => {
+                    for packet in parse(&bytes) {
+                        if let Ok(Packet::TransportFeedback(feedback)) = packet {
+                            self.flows[flow].estimator.feedback(&feedback, self.now);
+                        }
+                    }
+                }
+            }
+        }
+        for (index, flow) in self.flows.iter_mut().enumerate() {
+            if self.now >= flow.next_feedback {
+                flow.next_feedback += FEEDBACK_INTERVAL;
+                let mut bytes = Vec::new();
+                flow.arrivals.push_feedback(&mut bytes, 1, 2);
+                if !bytes.is_empty() && !flow.source.constant {
+                    let feedback = Coming::Feedback { flow: index, bytes };
+                    self.coming
+                        .push(Reverse((self.now + self.link.delay, feedback)));
+                }
+            }
+        }
+    }
+}
