@@ -6,6 +6,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
     include: ['**/*.test.ts'],
+    // A busy machine is not a bug.
+    testTimeout: 60_000,
     exclude: ['**/node_modules/**', '**/dist/**', 'e2e/**', 'target/**'],
   },
 });

@@ -1,3 +1,4 @@
+import { accountArea } from './account.ts';
 import { type Area, refusalOf } from './area.ts';
 import { operations } from './index.ts';
 
@@ -20,4 +21,4 @@ export const connectionArea: Area = {
 };
 
 /** All that the server speaks: the OpenAPI document and its tests go over this. */
-export const areas: readonly Area[] = [connectionArea];
+export const areas: readonly Area[] = [connectionArea, accountArea];

@@ -5,6 +5,7 @@ import { getSession } from './operations/getSession.ts';
 import { newTracks } from './operations/newTracks.ts';
 import { renegotiate } from './operations/renegotiate.ts';
 
+export * from './account.ts';
 export * from './area.ts';
 export * from './errors.ts';
 export * from './limits.ts';

@@ -2,6 +2,10 @@
 export const limits = {
   bodyBytes: 1024 * 1024,
   tracksPerRequest: 64,
+  /** Of a track, a data channel, an app or a TURN key. */
+  nameCharacters: 256,
+  /** For one session; a setting can change it. */
+  requestsPerSecond: 50,
   waitForTransportMs: 5_000,
   waitForMediaMs: 5_000,
   /** A session without any negotiation or connectivity expires after this. */

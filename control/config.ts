@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { limits } from '@switchyard/contract';
 import type { MetricsAccess } from './observe/metrics.ts';
 
 /** The settings as an operator sees them; documentation is printed from here. */
@@ -27,6 +28,15 @@ export const settings = {
   SWITCHYARD_ENGINE: { default: '', meaning: 'Path of the engine. Empty: target/release/switchyard-engine.' },
   SWITCHYARD_LOG_LEVEL: { default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent.' },
   SWITCHYARD_APP_ID: { default: '', meaning: 'App ID of the first app: 32 hex digits. Empty: random.' },
+  SWITCHYARD_ACCOUNT_ID: { default: '', meaning: 'ID of the account: 32 hex digits. Empty: random.' },
+  SWITCHYARD_ACCOUNT_TOKEN: {
+    default: '',
+    meaning: 'API token of the account. Empty: random, printed once.',
+  },
+  SWITCHYARD_REQUESTS_PER_SECOND: {
+    default: String(limits.requestsPerSecond),
+    meaning: 'API requests that one session is allowed in a second.',
+  },
   SWITCHYARD_APP_SECRET: { default: '', meaning: 'Secret of the first app. Empty: random, printed once.' },
 } as const;
 
@@ -45,6 +55,9 @@ export interface Config {
   readonly logLevel: string;
   readonly appId: string | undefined;
   readonly appSecret: string | undefined;
+  readonly accountId: string | undefined;
+  readonly accountToken: string | undefined;
+  readonly requestsPerSecond: number;
 }
 
 /** Reads the settings; throws with the variable's name where a value cannot be used. */
@@ -53,9 +66,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const root = repositoryRoot();
   const host = value('SWITCHYARD_HOST');
   const dataDir = resolve(value('SWITCHYARD_DATA_DIR'));
-  const appId = value('SWITCHYARD_APP_ID') || undefined;
-  if (appId !== undefined && !/^[0-9a-f]{32}$/.test(appId))
-    throw new Error('SWITCHYARD_APP_ID must be 32 lower-case hex digits');
+  const id = (name: keyof typeof settings): string | undefined => {
+    const given = value(name) || undefined;
+    if (given !== undefined && !/^[0-9a-f]{32}$/.test(given))
+      throw new Error(`${name} must be 32 lower-case hex digits`);
+    return given;
+  };
   const listed = list(value('SWITCHYARD_LISTEN'));
   const demo = value('SWITCHYARD_DEMO').toLowerCase();
   return {
@@ -71,8 +87,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     metrics: metricsAccess(value('SWITCHYARD_METRICS')),
     enginePath: value('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine'),
     logLevel: value('SWITCHYARD_LOG_LEVEL'),
-    appId,
+    appId: id('SWITCHYARD_APP_ID'),
     appSecret: value('SWITCHYARD_APP_SECRET') || undefined,
+    accountId: id('SWITCHYARD_ACCOUNT_ID'),
+    accountToken: value('SWITCHYARD_ACCOUNT_TOKEN') || undefined,
+    requestsPerSecond: positive('SWITCHYARD_REQUESTS_PER_SECOND', value('SWITCHYARD_REQUESTS_PER_SECOND')),
   };
 }
 
@@ -90,6 +109,12 @@ function port(name: string, text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 0 || number > 65535)
     throw new Error(`${name} must be a port number`);
+  return number;
+}
+
+function positive(name: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${name} must be a positive number`);
   return number;
 }
 

@@ -10,10 +10,14 @@ import { openSessions } from './session/sessions.ts';
 
 const config = readConfig(process.env);
 const log = openLog(config.logLevel);
-const store = await openStore({ ...config, replaceSecret: process.argv.includes('--new-secret') });
+const store = await openStore({
+  ...config,
+  replaceSecret: process.argv.includes('--new-secret'),
+  replaceAccountToken: process.argv.includes('--new-account-token'),
+});
 
 // Each needs the other: sessions command the engine, the engine's events go to sessions.
-const sessions = openSessions((): Supervisor => engine, systemClock, log);
+const sessions = openSessions((): Supervisor => engine, systemClock, log, store.apps.has);
 const engine = superviseEngine({
   ...config,
   log,
@@ -26,7 +30,8 @@ const metrics = openMetrics({
   engineCounters: engine.counters,
 });
 const demoDir = config.demo ? config.demoDir : undefined;
-const server = await buildServer({ sessions, store, log, host: config.host, demoDir, metrics });
+const { host, requestsPerSecond } = config;
+const server = await buildServer({ sessions, store, log, host, demoDir, metrics, requestsPerSecond });
 
 try {
   // First the port: a second control must fail here, before it takes the engine from the first one.
@@ -45,6 +50,8 @@ console.log(`Switchyard is ready.
   Base URL  ${origin}/v1
   App ID    ${store.firstAppId}
   Secret    ${store.newSecret ?? 'was shown when it was made; `npm start -- --new-secret` replaces it'}
+  Account   ${store.accountId} at ${origin}/client/v4
+  Token     ${store.newAccountToken ?? 'was shown when it was made; `npm start -- --new-account-token` replaces it'}
 ${demoDir === undefined ? '' : `  Demo      ${origin}/demo/\n`}`);
 
 // Ctrl-C comes twice when npm and the terminal both pass it on: only a later one is impatience.

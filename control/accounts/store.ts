@@ -1,22 +1,23 @@
-/** Apps and the hashes of their secrets, in one JSON file of the data directory. */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+/** The account, its apps and its TURN keys, in one JSON file of the data directory. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Content, parseContent } from './content.ts';
+import { matches, newId, newSecret, sha256 } from './credential.ts';
+import { type Holdings, holdingsOf } from './holdings.ts';
+import { openJsonFile } from './jsonFile.ts';
 
-interface App {
-  readonly id: string;
-  readonly name: string;
-  readonly secretSha256: string;
-  readonly created: string;
-}
-
-export interface AppStore {
+export interface Store {
+  readonly apps: Holdings;
+  readonly turnKeys: Holdings;
   /** The first app: the one that a start prints and the demo uses. */
   readonly firstAppId: string;
   /** Its secret, if it was made by this start. */
   readonly newSecret: string | undefined;
+  readonly accountId: string;
+  /** The account's token, if it was made by this start. */
+  readonly newAccountToken: string | undefined;
   /** Takes the same time whatever is wrong. */
-  check(appId: string, secret: string): 'ok' | 'unknown-app' | 'wrong-secret';
+  checkAccount(accountId: string, token: string): 'ok' | 'unknown' | 'wrong-secret';
 }
 
 export interface StoreOptions {
@@ -24,69 +25,76 @@ export interface StoreOptions {
   readonly appId: string | undefined;
   readonly appSecret: string | undefined;
   readonly replaceSecret: boolean;
+  readonly accountId?: string | undefined;
+  readonly accountToken?: string | undefined;
+  readonly replaceAccountToken?: boolean;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
 }
 
-/** Opens the store, making the first app where there is none. */
-export async function openStore(options: StoreOptions): Promise<AppStore> {
+/** Opens the store, making the account and the first app where there are none. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { now = Date.now } = options;
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
-  const path = join(options.dataDir, 'apps.json');
-  const stored = await read(path);
-  const known = options.appId === undefined ? stored[0] : stored.find((app) => app.id === options.appId);
-  const pinned = options.appSecret;
-  const pinChanges = pinned !== undefined && known?.secretSha256 !== sha256(pinned).toString('hex');
-  let apps = stored;
-  let first = known;
-  let newSecret: string | undefined;
-  if (first === undefined || options.replaceSecret || pinChanges) {
-    const secret = pinned ?? randomBytes(32).toString('hex');
-    newSecret = secret;
-    const made: App = {
-      id: known?.id ?? options.appId ?? randomBytes(16).toString('hex'),
-      name: known?.name ?? 'first app',
-      secretSha256: sha256(secret).toString('hex'),
-      created: known?.created ?? new Date().toISOString(),
-    };
-    first = made;
-    apps = [made, ...stored.filter((app) => app.id !== made.id)];
-    await write(path, apps);
-  }
-  const hashes = new Map(apps.map((app) => [app.id, Buffer.from(app.secretSha256, 'hex')]));
-  const nobodys = randomBytes(32);
+  const file = openJsonFile(join(options.dataDir, 'apps.json'), parseContent);
+  let made: FirstApp | undefined;
+  let token: string | undefined;
+  await file.change((content) => {
+    made = withFirstApp(content, options, new Date(now()).toISOString());
+    const withAccount = accountOf(made.content, options);
+    token = withAccount.token;
+    return withAccount.content;
+  });
+  if (made === undefined) throw new Error('the store was not opened');
+  const { account } = file.current();
   return {
-    firstAppId: first.id,
-    newSecret,
-    check(appId, secret) {
-      const hash = hashes.get(appId);
-      const equal = timingSafeEqual(hash ?? nobodys, sha256(secret));
-      if (hash === undefined) return 'unknown-app';
-      return equal ? 'ok' : 'wrong-secret';
+    apps: holdingsOf(file, 'apps', now),
+    turnKeys: holdingsOf(file, 'turnKeys', now),
+    firstAppId: made.appId,
+    newSecret: made.secret,
+    accountId: account?.id ?? '',
+    newAccountToken: token,
+    checkAccount(accountId, given) {
+      const stored = file.current().account;
+      if (!matches(given, stored?.tokenSha256)) return 'wrong-secret';
+      return stored?.id === accountId ? 'ok' : 'unknown';
     },
   };
 }
 
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+interface FirstApp {
+  readonly content: Content;
+  readonly appId: string;
+  readonly secret: string | undefined;
 }
 
-async function read(path: string): Promise<readonly App[]> {
-  try {
-    const stored = JSON.parse(await readFile(path, 'utf8')) as { readonly apps: readonly App[] };
-    return stored.apps;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw new Error(`${path} cannot be read: ${String(error)}`);
-  }
+function withFirstApp(content: Content, options: StoreOptions, time: string): FirstApp {
+  const { appId, appSecret, replaceSecret } = options;
+  const known = appId === undefined ? content.apps[0] : content.apps.find(({ id }) => id === appId);
+  const pinChanges = appSecret !== undefined && known?.secretSha256 !== sha256(appSecret);
+  if (known !== undefined && !replaceSecret && !pinChanges)
+    return { content, appId: known.id, secret: undefined };
+  const secret = appSecret ?? newSecret();
+  const app = {
+    id: known?.id ?? appId ?? newId(),
+    name: known?.name ?? 'first app',
+    secretSha256: sha256(secret),
+    created: known?.created ?? time,
+    modified: time,
+  };
+  const apps = [app, ...content.apps.filter(({ id }) => id !== app.id)];
+  return { content: { ...content, apps }, appId: app.id, secret };
 }
 
-// A crash leaves the old file or the new one, never half of it.
-async function write(path: string, apps: readonly App[]): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify({ version: 1, apps }, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
+function accountOf(content: Content, options: StoreOptions): { content: Content; token: string | undefined } {
+  const { accountId, accountToken, replaceAccountToken = false } = options;
+  const known = content.account;
+  const pinChanges = accountToken !== undefined && known?.tokenSha256 !== sha256(accountToken);
+  const idChanges = accountId !== undefined && known?.id !== accountId;
+  if (known !== undefined && !replaceAccountToken && !pinChanges && !idChanges)
+    return { content, token: undefined };
+  const keepsToken = known !== undefined && !replaceAccountToken && !pinChanges;
+  const token = keepsToken ? undefined : (accountToken ?? newSecret());
+  const tokenSha256 = token === undefined ? (known?.tokenSha256 ?? '') : sha256(token);
+  return { content: { ...content, account: { id: accountId ?? known?.id ?? newId(), tokenSha256 } }, token };
 }

@@ -1,16 +1,20 @@
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Store } from '../accounts/store.ts';
 import { isLoopback } from '../config.ts';
 import { problem } from '../session/problem.ts';
 import type { Sessions } from '../session/sessions.ts';
-import { addOperations } from './routes.ts';
+import { addConnectionApi } from './connectionApi.ts';
+import type { RateLimit } from './rateLimit.ts';
 
 export interface DemoOptions {
   readonly directory: string;
   readonly appId: string;
   readonly host: string;
   readonly sessions: Sessions;
+  readonly store: Store;
+  readonly limit: RateLimit;
 }
 
 /** The demo page, and the operations with the app fixed: the secret stays here. */
@@ -30,10 +34,13 @@ export function demo(options: DemoOptions) {
       allowedPath: (path) => /^\/[\w./-]+\.js(\.map)?$/.test(path),
     });
     app.get('/demo', (_request, reply) => reply.redirect('/demo/'));
-    addOperations(app, '/demo/api', options.sessions, (request) => {
-      assertSameSite(request, options.host);
-      return options.appId;
-    });
+    const { sessions, limit, store, appId, host } = options;
+    const appOf = (request: FastifyRequest): string => {
+      assertSameSite(request, host);
+      if (!store.apps.has(appId)) throw problem('not_found', 'The app of the demo was deleted.');
+      return appId;
+    };
+    addConnectionApi(app, { prefix: '/demo/api', sessions, appOf, limit });
   };
 }
 

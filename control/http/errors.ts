@@ -1,4 +1,5 @@
-import { statusOf } from '@switchyard/contract';
+import type { IncomingMessage } from 'node:http';
+import { type ErrorCode, statusOf } from '@switchyard/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isRefusal } from '../negotiation/refusal.ts';
 import type { Log } from '../observe/log.ts';
@@ -6,22 +7,34 @@ import { isProblem } from '../session/problem.ts';
 
 interface Failure {
   readonly status: number;
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly description: string;
 }
 
+/** How a refusal reads on the wire. */
+type Form = (code: ErrorCode, description: string) => object;
+
+const connectionForm: Form = (errorCode, errorDescription) => ({ errorCode, errorDescription });
+
+/** Requests of any second are counted, so after one all are forgotten. */
+const RETRY_AFTER_SECONDS = '1';
+
 /** Writes the reply for whatever was thrown, in the contract's form. */
-export function errorReply(log: Log) {
+export function errorReply(log: Log, form: Form = connectionForm) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const known = explain(error);
     if (known === undefined) log.error({ requestId: request.id, error: stackOf(error) }, 'request failed');
-    const failure = known ?? {
+    const failure: Failure = known ?? {
       status: 500,
       code: 'internal_error',
       description: `A bug in the server; quote request ${request.id}.`,
     };
     log.debug({ requestId: request.id, status: failure.status, code: failure.code }, 'request refused');
-    void reply.code(failure.status).send({ errorCode: failure.code, errorDescription: failure.description });
+    if (failure.status === 429) void reply.header('retry-after', RETRY_AFTER_SECONDS);
+    void reply.code(failure.status);
+    const send = (): void => void reply.send(form(failure.code, failure.description));
+    if (failure.status === 413) drain(request.raw, send);
+    else send();
   };
 }
 
@@ -40,6 +53,24 @@ function explain(error: unknown): Failure | undefined {
   return status >= 400 && status < 500
     ? { status: 400, code: 'decoding_error', description: 'The request could not be read.' }
     : undefined;
+}
+
+/** What is read of a body that is too large; clients do not read a reply while they still send. */
+const MOST_DRAINED_BYTES = 16 * 1024 * 1024;
+
+/** Throws away what still comes, so that closing the connection does not take the reply with it. */
+function drain(incoming: IncomingMessage, done: () => void): void {
+  let left = MOST_DRAINED_BYTES;
+  const end = (): void => {
+    incoming.off('data', count).off('end', end).off('close', end);
+    done();
+  };
+  const count = (chunk: Buffer | string): void => {
+    left -= chunk.length;
+    if (left < 0) end();
+  };
+  if (incoming.readableEnded || incoming.destroyed) done();
+  else incoming.on('data', count).once('end', end).once('close', end).resume();
 }
 
 function stackOf(error: unknown): string {

@@ -1,50 +1,45 @@
-import type { TSchema } from '@sinclair/typebox';
-import { Value } from '@sinclair/typebox/value';
-import { type Operation, type OperationName, operations } from '@switchyard/contract';
+import type { Operation } from '@switchyard/contract';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { handlers } from '../operations/index.ts';
-import { problem } from '../session/problem.ts';
-import type { Sessions } from '../session/sessions.ts';
+import { bodyReader } from './body.ts';
 
-/** Adds all operations of the contract below a prefix; `appOf` checks who asks and says for which app. */
-export function addOperations(
-  app: FastifyInstance,
-  prefix: string,
-  sessions: Sessions,
-  appOf: (request: FastifyRequest) => string,
-): void {
-  for (const [name, operation] of Object.entries(operations) as [OperationName, Operation][]) {
+/** Operations of the contract and what answers them. */
+export interface Routes<Caller> {
+  /** In Fastify's notation of parameters. */
+  readonly prefix: string;
+  readonly operations: Readonly<Record<string, Operation>>;
+  /** Checks who asks; throws a problem for those who may not. */
+  readonly admit: (request: FastifyRequest) => Caller;
+  readonly run: (operation: string, request: CheckedRequest<Caller>) => unknown;
+}
+
+export interface CheckedRequest<Caller> {
+  readonly caller: Caller;
+  readonly params: Readonly<Record<string, string>>;
+  /** As the operation's schema says; an empty object for operations without one. */
+  readonly body: unknown;
+  readonly query: Readonly<Record<string, unknown>>;
+}
+
+/** Adds a route for each operation. */
+export function addRoutes<Caller>(app: FastifyInstance, routes: Routes<Caller>): void {
+  const { prefix, operations, admit, run } = routes;
+  for (const [name, operation] of Object.entries(operations)) {
+    const read = bodyReader(operation);
+    // Asked before the body is read: strangers cannot make us parse.
+    const callers = new WeakMap<FastifyRequest, { readonly caller: Caller }>();
     app.route({
       method: operation.method,
       url: `${prefix}${operation.path}`,
-      // Before the body is read: strangers cannot make us parse.
-      onRequest: async (request) => void appOf(request),
+      onRequest: async (request) => {
+        callers.set(request, { caller: admit(request) });
+      },
       handler: async (request, reply) => {
-        const { sessionId = '' } = request.params as { readonly sessionId?: string };
-        const result = await handlers[name]({
-          appId: appOf(request),
-          sessionId,
-          body:
-            operation.request === undefined
-              ? {}
-              : bodyOf(request.body, operation.request, operation.bodyOptional),
-          query: request.query as Readonly<Record<string, unknown>>,
-          sessions,
-        });
+        const { caller } = callers.get(request) ?? { caller: admit(request) };
+        const params = request.params as Readonly<Record<string, string>>;
+        const query = request.query as Readonly<Record<string, unknown>>;
+        const result = await run(name, { caller, params, body: read(request.body), query });
         return reply.code(operation.success).send(result);
       },
     });
   }
-}
-
-function bodyOf(body: unknown, schema: TSchema, optional = false): unknown {
-  const given = body === undefined && optional ? {} : body;
-  if (given === undefined) throw problem('decoding_error', 'The body is empty; send a JSON object.');
-  if (Value.Check(schema, given)) return given;
-  const first = Value.Errors(schema, given).First();
-  // The path names a field, never its value: that may be SDP.
-  throw problem(
-    'decoding_error',
-    `Wrong type at ${first?.path || 'the body'}: ${first?.message ?? 'unexpected'}.`,
-  );
 }

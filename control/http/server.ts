@@ -3,23 +3,30 @@ import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import { limits } from '@switchyard/contract';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
-import type { AppStore } from '../accounts/store.ts';
+import type { Store } from '../accounts/store.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { problem } from '../session/problem.ts';
 import type { Sessions } from '../session/sessions.ts';
+import { addAccountApi } from './accountApi.ts';
+import { bearer } from './bearer.ts';
+import { addConnectionApi } from './connectionApi.ts';
 import { demo } from './demo.ts';
 import { errorReply } from './errors.ts';
 import { addMetrics } from './metrics.ts';
-import { addOperations } from './routes.ts';
+import { rateLimit } from './rateLimit.ts';
 
 export interface ServerParts {
   readonly sessions: Sessions;
-  readonly store: AppStore;
+  readonly store: Store;
   readonly log: Log;
   readonly host: string;
   /** Absent: no demo page. */
   readonly demoDir: string | undefined;
+  /** Ends what a TURN key's credentials are used for. */
+  readonly onTurnKeyDeleted?: (keyId: string) => void;
+  /** For one session; the contract's where absent. */
+  readonly requestsPerSecond?: number;
   /** Absent: nothing is measured. */
   readonly metrics?: Metrics;
 }
@@ -62,6 +69,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       'request',
     );
   });
+  const limit = rateLimit(parts.requestsPerSecond ?? limits.requestsPerSecond, sessions.clock.now);
   if (parts.metrics !== undefined) addMetrics(app, parts.metrics);
   await app.register(async (api) => {
     await api.register(cors, {
@@ -69,20 +77,28 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       methods: ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
       strictPreflight: false,
     });
-    addOperations(api, '/v1/apps/:appId', sessions, (request) => authorize(request, store));
+    const appOf = (request: FastifyRequest): string => authorize(request, store);
+    addConnectionApi(api, { prefix: '/v1/apps/:appId', sessions, appOf, limit });
   });
+  await app.register(async (api) =>
+    addAccountApi(api, {
+      store,
+      log,
+      onAppDeleted: sessions.closeApp,
+      onTurnKeyDeleted: parts.onTurnKeyDeleted ?? (() => undefined),
+    }),
+  );
   if (parts.demoDir !== undefined)
     await app.register(
-      demo({ directory: parts.demoDir, appId: store.firstAppId, host: parts.host, sessions }),
+      demo({ directory: parts.demoDir, appId: store.firstAppId, host: parts.host, sessions, store, limit }),
     );
   return app;
 }
 
-function authorize(request: FastifyRequest, store: AppStore): string {
+function authorize(request: FastifyRequest, store: Store): string {
   const { appId = '' } = request.params as { readonly appId?: string };
-  const secret = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-  const result = store.check(appId, secret);
-  if (result === 'unknown-app') throw problem('not_found', 'There is no such app; look at the App ID.');
+  const result = store.apps.check(appId, bearer(request));
+  if (result === 'unknown') throw problem('not_found', 'There is no such app; look at the App ID.');
   if (result === 'wrong-secret')
     throw problem('unauthorized', "Send Authorization: Bearer with this app's secret.");
   return appId;

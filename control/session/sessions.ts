@@ -17,11 +17,19 @@ export interface Sessions {
   begin(state: SessionState): Promise<void>;
   /** 410 where there is none. */
   get(appId: string, sessionId: string): Session;
+  /** Ends all sessions of an app that was deleted. */
+  closeApp(appId: string): void;
   onEvent(event: Event): void;
   onSnapshot(snapshots: readonly SessionSnapshot[]): void;
 }
 
-export function openSessions(engine: () => Engine, clock: Clock, log: Log): Sessions {
+/** `appExists` tells whether an app has not been deleted. */
+export function openSessions(
+  engine: () => Engine,
+  clock: Clock,
+  log: Log,
+  appExists: (appId: string) => boolean = () => true,
+): Sessions {
   const directory = memoryDirectory<Session>();
 
   function open(state: SessionState): Session {
@@ -57,6 +65,8 @@ export function openSessions(engine: () => Engine, clock: Clock, log: Log): Sess
     for (const { publicationId, state: media } of snapshot.publications)
       session.onPublication(publicationId, media);
     session.onTransport(snapshot.transportState, Number(snapshot.transportStateForMs));
+    // Control died between deleting the app and ending its calls.
+    if (!appExists(state.appId)) session.close('app deleted');
   }
 
   return {
@@ -73,6 +83,10 @@ export function openSessions(engine: () => Engine, clock: Clock, log: Log): Sess
         throw error;
       }
       directory.add(session);
+      if (!appExists(state.appId)) {
+        session.close('app deleted');
+        throw problem('not_found', 'The app was deleted.');
+      }
       log.info(
         { sessionId: state.sessionId, appId: state.appId, correlationId: state.correlationId },
         'session created',
@@ -85,6 +99,9 @@ export function openSessions(engine: () => Engine, clock: Clock, log: Log): Sess
       if (session === undefined)
         throw problem('session_error', 'The session is unknown, closed or expired; create a new one.');
       return session;
+    },
+    closeApp(appId) {
+      for (const session of directory.all()) if (session.appId === appId) session.close('app deleted');
     },
     onEvent({ sessionId, body }) {
       const session = directory.any(sessionId);

@@ -79,6 +79,12 @@ describe('bodies', () => {
   test('10 MB are too many', () =>
     refused(() => push(JSON.stringify({ pad: 'x'.repeat(10_000_000) })), 413, 'payload_too_large'));
 
+  // The reply must come also to a client that reads it only after it has sent all.
+  test('too much comes again and again, and each time a reply', async () => {
+    const body = JSON.stringify({ pad: 'x'.repeat(5_000_000) });
+    for (let time = 0; time < 20; time++) expect((await push(body)).status).toBe(413);
+  });
+
   test('local and remote tracks do not mix', () =>
     refused(
       () => push({ tracks: [local('0', 'a'), { location: 'remote', sessionId: session, trackName: 'b' }] }),

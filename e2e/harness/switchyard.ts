@@ -18,6 +18,8 @@ export interface Switchyard {
   readonly secret: string;
   /** Base URL of the app: what a client program is configured with. */
   readonly api: string;
+  readonly accountId: string;
+  readonly accountToken: string;
   readonly mediaPort: number;
   readonly log: () => string;
   readonly enginePids: () => number[];
@@ -37,6 +39,8 @@ export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchy
   const mediaPort = await freeUdpPort();
   const appId = randomBytes(16).toString('hex');
   const secret = randomBytes(24).toString('hex');
+  const accountId = randomBytes(16).toString('hex');
+  const accountToken = randomBytes(24).toString('hex');
   const origin = `http://127.0.0.1:${port}`;
   let log = '';
   let control: ChildProcess | undefined;
@@ -53,6 +57,8 @@ export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchy
         SWITCHYARD_LISTEN: listen,
         SWITCHYARD_APP_ID: appId,
         SWITCHYARD_APP_SECRET: secret,
+        SWITCHYARD_ACCOUNT_ID: accountId,
+        SWITCHYARD_ACCOUNT_TOKEN: accountToken,
         SWITCHYARD_LOG_LEVEL: 'debug',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -112,6 +118,8 @@ export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchy
     origin,
     appId,
     secret,
+    accountId,
+    accountToken,
     api: `${origin}/v1/apps/${appId}`,
     mediaPort,
     log: () => log,
