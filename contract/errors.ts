@@ -92,8 +92,8 @@ export const errors = {
     change: 'Choose another trackName.',
   },
   update_track_error: {
-    when: 'The mid has no such subscription.',
-    change: 'Name a mid that receives a track.',
+    when: 'The mid has no such subscription, the new source has another codec, or simulcast is asked of a track that has none.',
+    change: 'Name a mid that receives a track, and a source of the same codec; pull any other anew.',
   },
   close_track_error: {
     when: 'The mid is absent or closed.',

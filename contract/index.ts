@@ -4,6 +4,7 @@ import { createSession } from './operations/createSession.ts';
 import { getSession } from './operations/getSession.ts';
 import { newTracks } from './operations/newTracks.ts';
 import { renegotiate } from './operations/renegotiate.ts';
+import { updateTracks } from './operations/updateTracks.ts';
 
 export * from './account.ts';
 export * from './area.ts';
@@ -16,8 +17,16 @@ export * from './operations/createSession.ts';
 export * from './operations/getSession.ts';
 export * from './operations/newTracks.ts';
 export * from './operations/renegotiate.ts';
+export * from './operations/updateTracks.ts';
 
 /** All operations by name. */
-export const operations = { createSession, newTracks, renegotiate, closeTracks, getSession } as const;
+export const operations = {
+  createSession,
+  newTracks,
+  renegotiate,
+  closeTracks,
+  updateTracks,
+  getSession,
+} as const;
 
 export type OperationName = keyof typeof operations;

@@ -5,6 +5,7 @@ import type { MediaKind } from './media.ts';
 import { refuse } from './refusal.ts';
 import { checkOrder, isActive, isRtp, readRemote, readTransport } from './remote.ts';
 import { ended, formatsOf } from './session.ts';
+import { readEncodings } from './simulcast.ts';
 import type { IncomingStream, SessionState, Transceiver } from './state.ts';
 import type { SessionDescription } from './types.ts';
 
@@ -120,7 +121,9 @@ export function readIncoming(section: MediaSection): IncomingStream {
     return [{ rtxSsrc, ssrc }];
   });
   const repairing = new Set(rtxSsrcs.map((pair) => pair.rtxSsrc));
-  return { ssrcs: section.ssrcs.filter((ssrc) => !repairing.has(ssrc)), rtxSsrcs };
+  const ssrcs = section.ssrcs.filter((ssrc) => !repairing.has(ssrc));
+  const encodings = readEncodings(section, ssrcs);
+  return { ssrcs, rtxSsrcs, ...(encodings.length === 0 ? {} : { encodings }) };
 }
 
 export function checkSsrcs(transceivers: readonly Transceiver[]): void {

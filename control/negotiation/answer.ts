@@ -52,7 +52,9 @@ function answered(state: SessionState, line: Transceiver, section: MediaSection)
     payloadTypes: numbers,
     headerExtensionIds: line.headerExtensionIds.filter((id) => ids.includes(id)),
     direction: weReceive ? (weSend ? 'sendrecv' : 'recv') : weSend ? 'send' : 'inactive',
-    ...(weReceive && section.ssrcs.length > 0 ? { incoming: readIncoming(section) } : {}),
+    ...(weReceive && section.ssrcs.length + section.simulcastRids.length > 0
+      ? { incoming: readIncoming(section) }
+      : {}),
     ...(subscription === undefined ? {} : { subscription: narrowed(subscription, accepted, numbers) }),
   };
 }

@@ -3,6 +3,7 @@ import { type OutgoingSection, writeSdp } from '../sdp/write.ts';
 import { extensionUri } from './extensions.ts';
 import { describeFormat } from './formats.ts';
 import { formatsOf } from './session.ts';
+import { ridsOf } from './simulcast.ts';
 import type { SessionState, Transceiver } from './state.ts';
 import type { Described, Endpoint } from './types.ts';
 
@@ -35,6 +36,7 @@ function section(
   }
   const role = state.peer?.dtlsRole;
   const sends = line.direction === 'send' || line.direction === 'sendrecv';
+  const receives = line.direction === 'recv' || line.direction === 'sendrecv';
   const { subscription } = line;
   return {
     rejected: false,
@@ -54,13 +56,14 @@ function section(
         .filter((extension) => extension.id === id)
         .map((extension) => ({ id, uri: extensionUri(extension.kind) })),
     ),
+    simulcastRids: receives ? ridsOf(line) : [],
     ...(subscription === undefined || !sends
       ? {}
       : {
           stream: {
-            streamId: subscription.sessionId,
-            trackId: `${subscription.sessionId}-${subscription.id}`,
-            cname: subscription.sessionId,
+            streamId: subscription.streamId ?? subscription.sessionId,
+            trackId: `${subscription.streamId ?? subscription.sessionId}-${subscription.id}`,
+            cname: subscription.streamId ?? subscription.sessionId,
             ssrc: subscription.ssrc,
             ...(subscription.rtxSsrc === undefined ? {} : { rtxSsrc: subscription.rtxSsrc }),
           },

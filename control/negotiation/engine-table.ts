@@ -11,6 +11,7 @@ import {
 import { codecNamed } from './codecs/index.ts';
 import type { HeaderExtensionKind, MediaKind, PeerTransport } from './media.ts';
 import { formatsOf } from './session.ts';
+import { encodingChoice } from './simulcast.ts';
 import type { SessionState } from './state.ts';
 
 /** `ApplySession` without the session's ID and control state. */
@@ -56,7 +57,9 @@ export function engineTable(state: SessionState): EngineTable {
         publicationId: publication.id,
         kind: KINDS[line.kind],
         mid: line.mid,
-        ssrcs: [...(incoming?.ssrcs ?? [])],
+        // Each encoding has its own.
+        ssrcs: incoming?.encodings === undefined ? [...(incoming?.ssrcs ?? [])] : [],
+        encodings: incoming?.encodings?.map(({ rid, ssrcs }) => ({ rid, ssrcs: [...ssrcs] })) ?? [],
         rtxSsrcs: incoming?.rtxSsrcs.map((pair) => ({ ...pair })) ?? [],
         formats: formatsOf(state, line).map((format) => ({
           payloadType: format.payloadType,
@@ -80,6 +83,9 @@ export function engineTable(state: SessionState): EngineTable {
         ssrc: subscription.ssrc,
         ...(subscription.rtxSsrc === undefined ? {} : { rtxSsrc: subscription.rtxSsrc }),
         formats: subscription.formats.map((format) => ({ ...format })),
+        ...(subscription.simulcast === undefined
+          ? {}
+          : { encodingChoice: encodingChoice(subscription.simulcast) }),
       };
     }),
   };

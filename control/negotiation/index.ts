@@ -6,4 +6,5 @@ export { pull } from './pull.ts';
 export { connect, push, pushDiscovered, reoffer } from './push.ts';
 export { isRefusal, type Refusal, type RefusalCode, refuse } from './refusal.ts';
 export { endPublication, findPublication, newSession } from './session.ts';
-export type { Endpoint, Result, SessionDescription, Source } from './types.ts';
+export type { Endpoint, Result, SessionDescription, SimulcastWish, Source } from './types.ts';
+export { type Change, update } from './update.ts';

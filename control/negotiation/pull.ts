@@ -4,6 +4,7 @@ import { describe } from './describe.ts';
 import { offerExtensions } from './extensions.ts';
 import { mapFormats } from './formats.ts';
 import { refuse } from './refusal.ts';
+import { chooseEncoding } from './simulcast.ts';
 import type { SessionState, SubscriptionState, Transceiver } from './state.ts';
 import type { DescribedItems, Endpoint, Result, Source } from './types.ts';
 
@@ -45,6 +46,7 @@ function subscribe(state: SessionState, source: Source, randomSsrc: () => number
   }
   const extensions = offerExtensions(mapped.state, source.kind);
   const { formats } = mapped;
+  const simulcast = chooseEncoding(source.simulcast, source.rids);
   const used = usedSsrcs(state);
   const ssrc = freeSsrc(used, randomSsrc);
   const hasRtx = source.kind === 'video' && formats.some((format) => format.rtxPayloadType !== undefined);
@@ -65,6 +67,7 @@ function subscribe(state: SessionState, source: Source, randomSsrc: () => number
         ...(to.rtxPayloadType === undefined ? {} : { rtxPayloadType: to.rtxPayloadType }),
       };
     }),
+    ...(simulcast === undefined ? {} : { simulcast }),
   };
   const lines = state.offer?.transceivers ?? [];
   const line: Transceiver = {

@@ -33,7 +33,9 @@ export function newSession(args: NewSession): SessionState {
 export function findPublication(
   state: SessionState,
   trackName: string,
-): { publicationId: number; kind: MediaKind; formats: readonly Format[] } | undefined {
+):
+  | { publicationId: number; kind: MediaKind; formats: readonly Format[]; rids: readonly string[] }
+  | undefined {
   const transceiver = state.transceivers.find(
     ({ publication }) => publication?.open === true && publication.trackName === trackName,
   );
@@ -42,6 +44,7 @@ export function findPublication(
     publicationId: transceiver.publication.id,
     kind: transceiver.kind,
     formats: formatsOf(state, transceiver),
+    rids: (transceiver.incoming?.encodings ?? []).map(({ rid }) => rid),
   };
 }
 

@@ -65,6 +65,15 @@ export interface Transceiver {
 export interface IncomingStream {
   readonly ssrcs: readonly number[];
   readonly rtxSsrcs: readonly { readonly rtxSsrc: number; readonly ssrc: number }[];
+  /** Simulcast: the encodings that the peer sends beside each other. */
+  readonly encodings?: readonly Encoding[];
+}
+
+/** One encoding of a simulcast stream. */
+export interface Encoding {
+  readonly rid: string;
+  /** Empty where packets tell their rid. */
+  readonly ssrcs: readonly number[];
 }
 
 export interface PublicationState {
@@ -90,4 +99,15 @@ export interface SubscriptionState {
     readonly payloadType: number;
     readonly rtxPayloadType?: number;
   }[];
+  /** Which encoding of a simulcast publication; absent: the best that the link carries. */
+  readonly simulcast?: SimulcastChoice;
+  /** The stream's name in descriptions (RFC 8830) where it isn't `sessionId`: a changed source keeps it. */
+  readonly streamId?: string;
+}
+
+/** The contract's "Simulcast" with its defaults filled in. */
+export interface SimulcastChoice {
+  readonly preferredRid: string;
+  readonly priorityOrdering: 'none' | 'asciibetical';
+  readonly ridNotAvailable: 'none' | 'asciibetical';
 }

@@ -25,6 +25,17 @@ export type Source = {
   publicationId: number;
   kind: MediaKind;
   formats: readonly Format[];
+  /** The encodings that it is sent in; empty without simulcast. */
+  rids: readonly string[];
+  /** Which of them is wanted. */
+  simulcast?: SimulcastWish;
+};
+
+/** As a client says it. */
+export type SimulcastWish = {
+  preferredRid?: string;
+  priorityOrdering?: 'none' | 'asciibetical';
+  ridNotAvailable?: 'none' | 'asciibetical';
 };
 
 export type Described = { next: SessionState; description: SessionDescription };

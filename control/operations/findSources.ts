@@ -1,13 +1,14 @@
 import type { ErrorCode } from '@switchyard/contract';
-import { findPublication, type Source } from '../negotiation/index.ts';
+import { findPublication, type SimulcastWish, type Source } from '../negotiation/index.ts';
 import type { Sessions } from '../session/sessions.ts';
 
 export interface Wanted {
   readonly sessionId: string;
   readonly trackName: string;
+  readonly simulcast?: SimulcastWish;
 }
 
-export interface Failure extends Wanted {
+export interface Failure extends Omit<Wanted, 'simulcast'> {
   readonly errorCode: ErrorCode;
   readonly errorDescription: string;
 }
@@ -30,8 +31,9 @@ export function findSources(search: Search): Promise<readonly Found[]> {
 
 async function findSource(search: Search, wanted: Wanted): Promise<Found> {
   const { sessions, appId, pullerId, wait } = search;
+  const { sessionId, trackName } = wanted;
   const fail = (errorCode: ErrorCode, errorDescription: string): Found => ({
-    failure: { ...wanted, errorCode, errorDescription },
+    failure: { sessionId, trackName, errorCode, errorDescription },
   });
   // Its own track would come back as an echo; the contract's model knows other sessions' tracks only.
   if (wanted.sessionId === pullerId)

@@ -4,6 +4,7 @@ import type {
   NewTracksRequest,
   OperationName,
   RenegotiateRequest,
+  UpdateTracksRequest,
 } from '@switchyard/contract';
 import { closeTracks } from './closeTracks.ts';
 import type { Call } from './context.ts';
@@ -11,6 +12,7 @@ import { createSession } from './createSession.ts';
 import { getSession } from './getSession.ts';
 import { newTracks } from './newTracks.ts';
 import { renegotiate } from './renegotiate.ts';
+import { updateTracks } from './updateTracks.ts';
 
 export type { Call } from './context.ts';
 
@@ -22,5 +24,6 @@ export const handlers: Readonly<Record<OperationName, Handler>> = {
   newTracks: (call) => newTracks({ ...call, body: call.body as NewTracksRequest }),
   renegotiate: (call) => renegotiate({ ...call, body: call.body as RenegotiateRequest }),
   closeTracks: (call) => closeTracks({ ...call, body: call.body as CloseTracksRequest }),
+  updateTracks: (call) => updateTracks({ ...call, body: call.body as UpdateTracksRequest }),
   getSession,
 };

@@ -16,7 +16,8 @@ export async function newTracks(call: Call<NewTracksRequest>): Promise<NewTracks
   const location = tracks[0]?.location;
   if (tracks.some((track) => track.location !== location))
     throw wrong('The tracks of one request must be all local or all remote; send two requests.');
-  if (tracks.some(({ simulcast }) => simulcast !== undefined)) throw wrong('simulcast is not available yet.');
+  if (location === 'local' && tracks.some(({ simulcast }) => simulcast !== undefined))
+    throw wrong('simulcast is for remote tracks: a publisher says in its offer what it sends.');
   if (location === 'remote' && autoDiscover) throw wrong('autoDiscover is for local tracks only.');
   return location === 'remote' ? pullTracks(call, session) : pushTracks(call, session);
 }

@@ -15,10 +15,10 @@ export async function pullTracks(
     throw wrong("Pulling with the client's own offer is not available yet.");
   if (tracks.some(({ mid }) => mid !== undefined))
     throw wrong('Pulling into an existing transceiver is not available yet.');
-  const wanted = tracks.map(({ sessionId, trackName }) => {
+  const wanted = tracks.map(({ sessionId, trackName, simulcast }) => {
     if (!sessionId) throw wrong("Each remote track needs the publisher's sessionId.");
     if (!trackName) throw wrong('Each remote track needs a trackName.');
-    return { sessionId, trackName };
+    return { sessionId, trackName, ...(simulcast === undefined ? {} : { simulcast }) };
   });
   const endpoint = sessions.endpoint();
   const { description, items } = await session.mutate(async (state) => {

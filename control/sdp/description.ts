@@ -30,6 +30,8 @@ export interface MediaSection {
   /** In order, each once. */
   readonly ssrcs: readonly number[];
   readonly ssrcGroups: readonly { readonly semantics: string; readonly ssrcs: readonly number[] }[];
+  /** The rids of a=simulcast:send (RFC 8853) that an a=rid line describes (RFC 8851), in order, each once. */
+  readonly simulcastRids: readonly string[];
 }
 
 export interface RtpFormat {

@@ -94,7 +94,23 @@ function section(media: ParsedMedia, session: ParsedSession): MediaSection {
       semantics: String(group.semantics),
       ssrcs: words(group.ssrcs).map(Number).filter(isSsrc),
     })),
+    simulcastRids: simulcastRids(media),
   };
+}
+
+/** Of alternatives the first is meant; a paused encoding (~) is one all the same (RFC 8853 section 5.2). */
+function simulcastRids(media: ParsedMedia): string[] {
+  const { simulcast } = media;
+  if (simulcast === undefined) return [];
+  const list =
+    simulcast.dir1 === 'send' ? simulcast.list1 : simulcast.dir2 === 'send' ? simulcast.list2 : undefined;
+  const described = new Set(
+    (media.rids ?? []).filter(({ direction }) => direction === 'send').map(({ id }) => String(id)),
+  );
+  const named = String(list ?? '')
+    .split(';')
+    .map((alternatives) => alternatives.split(',')[0]?.replace(/^~/, '').trim() ?? '');
+  return [...new Set(named)].filter((rid) => described.has(rid));
 }
 
 /** Payload types with a fixed meaning (RFC 3551 section 6), of those that WebRTC endpoints use. */

@@ -32,6 +32,8 @@ export interface ActiveSection {
   readonly formats: readonly RtpFormat[];
   readonly extensions: readonly RtpExtension[];
   readonly stream?: OutgoingStream;
+  /** The encodings that we receive, by rid (RFC 8851, RFC 8853); empty without simulcast. */
+  readonly simulcastRids: readonly string[];
 }
 
 /** What we send on a section: a=msid (RFC 8830), a=ssrc and a=ssrc-group (RFC 5576). */
@@ -84,7 +86,7 @@ function rejected(section: RejectedSection): WrittenMedia {
 }
 
 function active(section: ActiveSection): WrittenMedia {
-  const { formats, stream } = section;
+  const { formats, stream, simulcastRids } = section;
   return {
     type: section.media,
     port: 9,
@@ -124,6 +126,12 @@ function active(section: ActiveSection): WrittenMedia {
     })),
     ...(section.candidates.length === 0 ? {} : { endOfCandidates: 'end-of-candidates' as const }),
     ...(stream === undefined ? {} : streamLines(stream)),
+    ...(simulcastRids.length === 0
+      ? {}
+      : {
+          rids: simulcastRids.map((id) => ({ id, direction: 'recv' })),
+          simulcast: { dir1: 'recv', list1: simulcastRids.join(';') },
+        }),
   };
 }
 

@@ -13,6 +13,8 @@ export interface Publication {
   readonly trackName: string;
   /** Only this codec is offered, e.g. `video/VP8`. */
   readonly codec?: string;
+  /** Video in three encodings, each half as wide as the one before; of 960 pixels at most. */
+  readonly rids?: readonly string[];
 }
 
 export interface TrackResult {
@@ -31,6 +33,11 @@ export interface Received {
   readonly keyFramesDecoded: number;
   readonly packetsReceived: number;
   readonly packetsLost: number;
+  readonly frameWidth: number;
+  readonly freezeCount: number;
+  /** Seconds. */
+  readonly totalFreezesDuration: number;
+  readonly framesDropped: number;
   readonly totalAudioEnergy: number;
 }
 
@@ -84,14 +91,19 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
 }
 
 async function addSenders(publications: readonly Publication[]): Promise<RTCRtpTransceiver[]> {
-  const camera = await navigator.mediaDevices.getUserMedia({
-    audio: true,
-    video: { width: 320, height: 240, frameRate: 20 },
-  });
-  return publications.map(({ kind, codec }) => {
+  // Chromium makes three encodings of a picture of this size, fewer of a smaller one.
+  const size = publications.some(({ rids }) => rids !== undefined)
+    ? { width: 960, height: 540, frameRate: 15 }
+    : { width: 320, height: 240, frameRate: 20 };
+  const camera = await navigator.mediaDevices.getUserMedia({ audio: true, video: size });
+  return publications.map(({ kind, codec, rids }) => {
     const track = camera.getTracks().find((candidate) => candidate.kind === kind);
     if (track === undefined) throw new Error(`no ${kind}`);
-    const transceiver = pc.addTransceiver(track.clone(), { direction: 'sendonly' });
+    const sendEncodings = rids?.map((rid, at) => ({ rid, scaleResolutionDownBy: 2 ** at }));
+    const transceiver = pc.addTransceiver(track.clone(), {
+      direction: 'sendonly',
+      ...(sendEncodings === undefined ? {} : { sendEncodings }),
+    });
     if (codec !== undefined) {
       const known = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
       const chosen = known.filter(({ mimeType }) => mimeType.toLowerCase() === codec.toLowerCase());
@@ -130,7 +142,7 @@ async function pushOffer(fields: object): Promise<readonly TrackResult[]> {
 }
 
 async function pull(
-  tracks: readonly { sessionId: string; trackName: string }[],
+  tracks: readonly { sessionId: string; trackName: string; simulcast?: object }[],
 ): Promise<readonly TrackResult[]> {
   const reply = await request<TracksReply>('POST', `/sessions/${sessionId}/tracks/new`, {
     tracks: tracks.map((track) => ({ location: 'remote', ...track })),
@@ -143,6 +155,27 @@ async function pull(
     });
   }
   return reply.tracks ?? [];
+}
+
+/** Switches sources or encodings of received tracks; without any SDP. */
+async function update(
+  tracks: readonly { mid: string; sessionId?: string; trackName?: string; simulcast?: object }[],
+): Promise<readonly TrackResult[]> {
+  const reply = await request<TracksReply>('PUT', `/sessions/${sessionId}/tracks/update`, {
+    tracks: tracks.map((track) => ({ location: 'remote', ...track })),
+  });
+  if (reply.sessionDescription !== undefined || reply.requiresImmediateRenegotiation)
+    throw new Error('an update came with a description');
+  return reply.tracks ?? [];
+}
+
+/** Stops or starts one encoding at the publisher, as a browser short of bandwidth does. */
+async function activate(mid: string, rid: string, active: boolean): Promise<void> {
+  const sender = pc.getTransceivers().find((transceiver) => transceiver.mid === mid)?.sender;
+  if (sender === undefined) throw new Error(`no sender at ${mid}`);
+  const parameters = sender.getParameters();
+  for (const encoding of parameters.encodings) if (encoding.rid === rid) encoding.active = active;
+  await sender.setParameters(parameters);
 }
 
 function play(mid: string, track: MediaStreamTrack): void {
@@ -185,6 +218,10 @@ async function received(): Promise<Received[]> {
       keyFramesDecoded: count(entry, 'keyFramesDecoded'),
       packetsReceived: count(entry, 'packetsReceived'),
       packetsLost: count(entry, 'packetsLost'),
+      frameWidth: count(entry, 'frameWidth'),
+      freezeCount: count(entry, 'freezeCount'),
+      totalFreezesDuration: count(entry, 'totalFreezesDuration'),
+      framesDropped: count(entry, 'framesDropped'),
       totalAudioEnergy: count(entry, 'totalAudioEnergy'),
     }));
 }
@@ -248,6 +285,8 @@ const endpoint = {
   publish,
   publishDiscovered,
   pull,
+  update,
+  activate,
   request,
   received,
   transport,

@@ -302,6 +302,7 @@ fn record_arrival(
     if let Some(number) = number {
         let arrival = now.duration_since(started).as_micros() as u64;
         session.arrivals.record(number, arrival);
+        session.arrivals_ssrc = header.ssrc;
     }
     number.is_some()
 }

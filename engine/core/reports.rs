@@ -57,7 +57,7 @@ impl Engine {
         rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
         session
             .arrivals
-            .push_feedback(&mut self.rtcp, FEEDBACK_SSRC, 0);
+            .push_feedback(&mut self.rtcp, FEEDBACK_SSRC, session.arrivals_ssrc);
         self.send_rtcp(key, outbox);
     }
 

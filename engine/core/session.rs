@@ -94,6 +94,8 @@ pub struct Session {
     pub outgoing: HashMap<u32, SubscriptionKey>,
     /// Transport-wide numbers that came, for the next feedback to the peer.
     pub arrivals: Arrivals,
+    /// The stream of the last of them: libwebrtc passes over feedback that names none of its own.
+    pub arrivals_ssrc: u32,
     pub arrivals_timer: Option<Instant>,
     pub report_timer: Option<Instant>,
     /// The next transport-wide number towards the peer.
@@ -119,6 +121,7 @@ impl Session {
             learned: 0,
             outgoing: HashMap::new(),
             arrivals: Arrivals::new(),
+            arrivals_ssrc: 0,
             arrivals_timer: None,
             report_timer: None,
             transport_sequence: 0,

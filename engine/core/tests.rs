@@ -7,7 +7,8 @@ mod switching;
 use std::time::Duration;
 
 use crate::codec::Codec;
-use peer::{Laboratory, SUBSCRIBER_SSRC};
+use crate::link::proto;
+use peer::{Laboratory, PUBLISHER_SSRC, SUBSCRIBER_SSRC};
 
 #[test]
 fn a_publishers_packets_reach_a_subscriber_under_other_numbers() {
@@ -61,6 +62,30 @@ fn a_lost_packet_is_asked_for_and_a_subscriber_gets_its_own_losses_again() {
     assert_eq!(again[0].payload_type, 121, "by RTX");
     assert_eq!(again[0].payload[..2], lost.to_be_bytes());
     assert_eq!(again[0].payload[2..], packets[1].payload);
+}
+
+/// libwebrtc passes over feedback about an SSRC that it does not send, and then sends less and less.
+#[test]
+fn transport_wide_feedback_names_a_stream_of_the_publisher() {
+    let mut lab = Laboratory::new();
+    let id = 3;
+    let publisher = lab.join("publisher", |table| {
+        table.publications.push(peer::publication(Codec::Opus));
+        let extensions = &mut table
+            .transport
+            .as_mut()
+            .expect("a transport")
+            .header_extensions;
+        extensions.push(proto::HeaderExtension {
+            id: id.into(),
+            kind: proto::HeaderExtensionKind::TransportWideCc.into(),
+        });
+    });
+    let number: (u8, &[u8]) = (id, &[0, 1]);
+    let datagram = lab.protect_stream(publisher, PUBLISHER_SSRC, &[number], 1, 0, b"sound");
+    lab.deliver(publisher, &datagram);
+    lab.advance(Duration::from_millis(100));
+    assert_eq!(lab.feedback(publisher).transport_feedback, [PUBLISHER_SSRC]);
 }
 
 #[test]

@@ -87,6 +87,15 @@ export interface TrackStatus {
   readonly status: 'active' | 'inactive';
 }
 
+export interface UpdateTracksRequest {
+  readonly tracks: readonly TrackObject[];
+}
+
+export interface UpdateTracksResponse {
+  readonly requiresImmediateRenegotiation: false;
+  readonly tracks: readonly TrackResult[];
+}
+
 /** What a call can be given besides its body. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -102,6 +111,8 @@ export interface Client {
   renegotiate(sessionId: string, body: RenegotiateRequest, options?: CallOptions): Promise<RenegotiateResponse>;
   /** Close tracks by their mids, with an offer or at once. */
   closeTracks(sessionId: string, body: CloseTracksRequest, options?: CallOptions): Promise<CloseTracksResponse>;
+  /** Switch what receiving transceivers receive: another track, another encoding. */
+  updateTracks(sessionId: string, body: UpdateTracksRequest, options?: CallOptions): Promise<UpdateTracksResponse>;
   /** What a session sends and receives. */
   getSession(sessionId: string, options?: CallOptions): Promise<GetSessionResponse>;
 }
@@ -112,5 +123,6 @@ export const operations = {
   newTracks: { method: 'POST', path: '/sessions/{sessionId}/tracks/new', hasBody: true },
   renegotiate: { method: 'PUT', path: '/sessions/{sessionId}/renegotiate', hasBody: true },
   closeTracks: { method: 'PUT', path: '/sessions/{sessionId}/tracks/close', hasBody: true },
+  updateTracks: { method: 'PUT', path: '/sessions/{sessionId}/tracks/update', hasBody: true },
   getSession: { method: 'GET', path: '/sessions/{sessionId}', hasBody: false },
 } as const;

@@ -40,6 +40,8 @@ pub struct FeedbackSeen {
     /// The SSRC of each PLI.
     pub pli_ssrcs: Vec<u32>,
     pub nacked: Vec<u16>,
+    /// The media SSRC of each transport-wide feedback.
+    pub transport_feedback: Vec<u32>,
 }
 
 struct Peer {
@@ -364,6 +366,8 @@ impl Peer {
             DatagramKind::Rtcp => {
                 let (_, receiver) = self.keys.as_mut().expect("keys before media");
                 let length = receiver.unprotect_rtcp(&mut datagram).expect("authentic");
+                let about = transport_feedback_ssrc(&datagram[..length]);
+                self.feedback.transport_feedback.extend(about);
                 for packet in rtcp::parse(&datagram[..length]) {
                     match packet.expect("well formed") {
                         Packet::Pli { media_ssrc } => {
@@ -378,6 +382,17 @@ impl Peer {
             _ => {}
         }
     }
+}
+
+/// The media SSRC of the transport-wide feedback in a compound packet: type 205, format 15.
+fn transport_feedback_ssrc(mut compound: &[u8]) -> Option<u32> {
+    while let [first, packet_type, high, low, ..] = *compound {
+        if (first & 0x1f, packet_type) == (15, 205) {
+            return Some(u32::from_be_bytes(compound[8..12].try_into().ok()?));
+        }
+        compound = &compound[4 * (usize::from(u16::from_be_bytes([high, low])) + 1)..];
+    }
+    None
 }
 
 fn transport(name: &str, certificate: &Certificate) -> proto::Transport {

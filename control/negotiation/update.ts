@@ -1,0 +1,82 @@
+import { parameters } from './codecs/codec.ts';
+import { codecNamed } from './codecs/index.ts';
+import { formatsOf, mapTransceivers } from './session.ts';
+import { chooseEncoding } from './simulcast.ts';
+import type { SessionState, SubscriptionState, Transceiver } from './state.ts';
+import type { Result, SimulcastWish, Source } from './types.ts';
+
+/** What the subscription of one mid is to become; `source` also where it stays the same. */
+export type Change = { mid: string; source: Source; simulcast?: SimulcastWish };
+
+/** Switches the sources and encodings of subscriptions, without SDP; each change fails on its own. */
+export function update(
+  state: SessionState,
+  changes: readonly Change[],
+): { next: SessionState; items: Result[] } {
+  let next = state;
+  const items = changes.map((change): Result => {
+    const { mid, source } = change;
+    const names = { mid, sessionId: source.sessionId, trackName: source.trackName };
+    const line = next.transceivers.find((other) => other.mid === mid);
+    const decided = decide(next, line, change);
+    if (typeof decided === 'string')
+      return { ...names, errorCode: 'update_track_error', errorDescription: decided };
+    next = mapTransceivers(next, (other) =>
+      other.subscription?.id === decided.id ? { ...other, subscription: decided } : other,
+    );
+    return names;
+  });
+  return { next, items };
+}
+
+/** The subscription as it becomes, or what is wrong with the change. */
+function decide(
+  state: SessionState,
+  line: Transceiver | undefined,
+  { source, simulcast: wish }: Change,
+): SubscriptionState | string {
+  const before = line?.subscription;
+  if (line === undefined || before?.open !== true) {
+    return 'No subscription has this mid: name the mid of a remote track.';
+  }
+  if (wish !== undefined && source.rids.length === 0) {
+    return 'The track is not sent in simulcast: leave simulcast out.';
+  }
+  const formats = mapOnto(state, line, before, source);
+  if (formats === undefined) {
+    return 'The track has another kind or codec than this transceiver: pull it on another one.';
+  }
+  const same = before.sessionId === source.sessionId && before.trackName === source.trackName;
+  const { simulcast: kept, ...rest } = before;
+  // A wish is about a track: another track begins without one.
+  const simulcast = wish === undefined ? (same ? kept : undefined) : chooseEncoding(wish, source.rids);
+  return {
+    ...rest,
+    sessionId: source.sessionId,
+    trackName: source.trackName,
+    publicationId: source.publicationId,
+    formats,
+    streamId: before.streamId ?? before.sessionId,
+    ...(simulcast === undefined ? {} : { simulcast }),
+  };
+}
+
+/** The source's payload types under the numbers that the line has already; undefined where one has none. */
+function mapOnto(
+  state: SessionState,
+  line: Transceiver,
+  { formats: agreed }: SubscriptionState,
+  source: Source,
+): SubscriptionState['formats'] | undefined {
+  if (line.kind !== source.kind) return undefined;
+  const known = formatsOf(state, line);
+  const mapped = source.formats.map((from) => {
+    const to = known.find(
+      ({ codec, parameters: text }) =>
+        codec === from.codec && codecNamed(codec).matches(parameters(text), parameters(from.parameters)),
+    );
+    const numbers = agreed.find(({ payloadType }) => payloadType === to?.payloadType);
+    return numbers && { ...numbers, publicationPayloadType: from.payloadType };
+  });
+  return mapped.every((format) => format !== undefined) ? mapped : undefined;
+}

@@ -1,0 +1,68 @@
+import {
+  limits,
+  type TrackObject,
+  type TrackResult,
+  type UpdateTracksRequest,
+  type UpdateTracksResponse,
+} from '@switchyard/contract';
+import { update } from '../negotiation/index.ts';
+import type { SessionState } from '../negotiation/state.ts';
+import { type Problem, problem } from '../session/problem.ts';
+import type { Call } from './context.ts';
+import { findSources, type Wanted } from './findSources.ts';
+
+/** PUT /sessions/{sessionId}/tracks/update */
+export async function updateTracks(call: Call<UpdateTracksRequest>): Promise<UpdateTracksResponse> {
+  const { sessions, appId, body } = call;
+  const session = sessions.get(appId, call.sessionId);
+  const { tracks } = body;
+  if (tracks.length === 0 || tracks.length > limits.tracksPerRequest)
+    throw wrong(`Give 1 to ${limits.tracksPerRequest} tracks.`);
+  for (const track of tracks) checkForm(track);
+  const { items } = await session.mutate(async (state) => {
+    const wanted = tracks.map((track) => wantedBy(state, track));
+    const known = wanted.flatMap((entry) => (entry === undefined ? [] : [entry]));
+    const found = (
+      await findSources({ sessions, appId, pullerId: session.sessionId, wanted: known, wait: true })
+    ).values();
+    let next = state;
+    const results = tracks.map(({ mid = '', simulcast }, at): TrackResult => {
+      if (wanted[at] === undefined)
+        return {
+          mid,
+          errorCode: 'update_track_error',
+          errorDescription: 'No subscription has this mid: name the mid of a remote track.',
+        };
+      const result = found.next().value;
+      if (result === undefined || 'failure' in result) return { mid, ...result?.failure };
+      const change = { mid, source: result.source, ...(simulcast === undefined ? {} : { simulcast }) };
+      const decided = update(next, [change]);
+      next = decided.next;
+      return decided.items[0] ?? { mid };
+    });
+    return { next, items: results };
+  });
+  return {
+    requiresImmediateRenegotiation: false,
+    tracks: items.map((item) => ({ location: 'remote', ...item })),
+  };
+}
+
+function checkForm({ location, mid, sessionId, trackName, simulcast }: TrackObject): void {
+  if (location === 'local') throw wrong('Only remote tracks can be updated: leave local ones out.');
+  if (mid === undefined || mid === '')
+    throw wrong('Each track needs the mid of the transceiver that receives.');
+  if (sessionId === undefined && trackName === undefined && simulcast === undefined)
+    throw wrong('Each track needs sessionId and trackName of its new source, or simulcast, or both.');
+}
+
+/** The source that a track names, or else the one that its mid has already. */
+function wantedBy(state: SessionState, { mid, sessionId, trackName }: TrackObject): Wanted | undefined {
+  const before = state.transceivers.find((line) => line.mid === mid)?.subscription;
+  if (before?.open !== true) return undefined;
+  return { sessionId: sessionId ?? before.sessionId, trackName: trackName ?? before.trackName };
+}
+
+function wrong(description: string): Problem {
+  return problem('invalid_params', description);
+}
