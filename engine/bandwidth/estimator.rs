@@ -14,7 +14,7 @@ use super::slope_estimator::SlopeEstimator;
 use crate::wire::rtcp::TransportFeedback;
 
 /// Before anything is known, in bit/s.
-const START: f64 = 300e3;
+const START: f64 = 1e6;
 /// Bounds of the estimate, in bit/s: whatever a peer says.
 const LOWEST: f64 = 30e3;
 const HIGHEST: f64 = 1e9;
@@ -30,6 +30,8 @@ const PROVED: Duration = Duration::from_secs(1);
 /// The queue that a probe made shows in feedback for so long.
 const PROBE_QUEUE: Duration = Duration::from_millis(500);
 const SILENCE_STEP: Duration = Duration::from_millis(500);
+/// A peer that has never told anything by then will not.
+const FIRST_SILENCE: Duration = Duration::from_secs(3);
 const SILENCE_FACTOR: f64 = 0.7;
 /// Losses of this share are a full queue's, where all packets waited for so long.
 const OVERFLOW_LOSS: f64 = 0.02;
@@ -96,12 +98,16 @@ impl Estimator {
         }
     }
 
-    /// bit/s; none while the peer has told nothing.
-    pub fn bits_per_second(&self) -> Option<u64> {
+    /// bit/s; a guess at first, and none for a peer that has not answered for a while.
+    pub fn bits_per_second(&self, now: Instant) -> Option<u64> {
+        let is_new = self
+            .unanswered_since
+            .is_none_or(|since| now.saturating_duration_since(since) < FIRST_SILENCE);
         let rate = match (self.has_feedback, self.remb) {
             (true, Some(remb)) => self.rate().min(remb),
             (true, None) => self.rate(),
             (false, Some(remb)) => remb,
+            (false, None) if is_new => START,
             (false, None) => return None,
         };
         Some(rate.clamp(LOWEST, HIGHEST) as u64)
@@ -285,6 +291,16 @@ impl Estimator {
     /// Whether packets leave closer together while a probe runs: `padding` is to be asked often.
     pub fn is_probing(&self) -> bool {
         self.probing.is_sending()
+    }
+
+    /// Whether `tick` may have something to do by itself: packets are unanswered, or nothing ever was answered.
+    pub fn is_waiting(&self) -> bool {
+        self.unanswered_since.is_some() || !self.has_feedback
+    }
+
+    /// Whether the peer gives its own estimate.
+    pub fn has_remb(&self) -> bool {
+        self.remb.is_some()
     }
 
     /// Bytes of padding that a probe wants now.

@@ -72,11 +72,14 @@ impl<K: Copy + PartialEq> Pacer<K> {
 
     /// Queues a repair, unless it waits already, left within `rtt`, or too many wait.
     pub fn ask(&mut self, repair: K, rtt: Duration, now: Instant) {
+        if self.waiting.len() == MAX_WAITING {
+            return;
+        }
         let again = self
             .recent
             .iter()
             .any(|&(at, other)| other == repair && now.saturating_duration_since(at) < rtt);
-        if !again && self.waiting.len() < MAX_WAITING && !self.waiting.contains(&repair) {
+        if !again && !self.waiting.contains(&repair) {
             self.waiting.push_back(repair);
         }
     }

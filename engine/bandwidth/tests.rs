@@ -215,7 +215,7 @@ proptest! {
                 estimator.remb(remb);
             }
             estimator.tick(now);
-            if let Some(rate) = estimator.bits_per_second() {
+            if let Some(rate) = estimator.bits_per_second(now) {
                 prop_assert!((30_000..=1_000_000_000).contains(&rate));
             }
         }

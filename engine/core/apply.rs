@@ -25,7 +25,7 @@ impl Engine {
         let key = existing.unwrap_or_else(|| {
             let key = self
                 .sessions
-                .insert(Session::new(request.session_id.clone()));
+                .insert(Session::new(request.session_id.clone(), now));
             self.by_id.insert(request.session_id.clone(), key);
             key
         });
@@ -33,6 +33,7 @@ impl Engine {
         self.apply_transport(key, &table, now);
         self.apply_publications(key, table.publications, now);
         self.apply_subscriptions(key, table.subscriptions, now);
+        self.begin_allocation(key, now);
         Ok(())
     }
 

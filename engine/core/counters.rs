@@ -64,6 +64,8 @@ pub struct Counters {
     pub packets_forwarded: u64,
     /// Packets sent again.
     pub packets_retransmitted: u64,
+    /// Packets sent again to fill a probe.
+    pub packets_padded: u64,
     /// Key frames asked for.
     pub key_frames_requested: u64,
     discards: [u64; Discard::NAMES.len()],
@@ -82,6 +84,7 @@ impl Counters {
             ("packets_received", self.packets_received),
             ("packets_forwarded", self.packets_forwarded),
             ("packets_retransmitted", self.packets_retransmitted),
+            ("packets_padded", self.packets_padded),
             ("key_frames_requested", self.key_frames_requested),
         ];
         list.extend(Discard::NAMES.iter().copied().zip(self.discards));

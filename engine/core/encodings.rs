@@ -47,6 +47,9 @@ impl Engine {
     fn wanted_encoding(&self, key: SubscriptionKey) -> Option<EncodingKey> {
         let subscription = &self.subscriptions[key];
         let publication = &self.publications[subscription.publication?];
+        if subscription.budget == Some(0) {
+            return None;
+        }
         let offered: Vec<Offered<'_>> = publication
             .encodings
             .iter()

@@ -67,8 +67,9 @@ impl Engine {
             } => {
                 if let Some(&subscription) = self.sessions[key].outgoing.get(&media_ssrc) {
                     for lost in entries.take(MAX_NACKED) {
-                        self.retransmit(subscription, lost, now, outbox);
+                        self.ask_repair(key, subscription, lost, now);
                     }
+                    self.send_extras(key, now, outbox);
                 }
             }
             Packet::Pli { media_ssrc } => self.want_key_frame(key, media_ssrc, now, outbox),
@@ -77,11 +78,15 @@ impl Engine {
                     self.want_key_frame(key, ssrc, now, outbox);
                 }
             }
-            // What a subscriber's link can carry is measured, but not acted upon yet.
-            Packet::TransportFeedback(_)
-            | Packet::Remb { .. }
-            | Packet::Bye
-            | Packet::Other { .. } => {}
+            Packet::TransportFeedback(feedback) => {
+                self.sessions[key].estimator.feedback(&feedback, now);
+                self.estimate_changed(key, now, outbox);
+            }
+            Packet::Remb { bitrate } => {
+                self.sessions[key].estimator.remb(bitrate);
+                self.estimate_changed(key, now, outbox);
+            }
+            Packet::Bye | Packet::Other { .. } => {}
         }
     }
 

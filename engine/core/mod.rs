@@ -17,6 +17,7 @@ use crate::transport::TransportEvent;
 use crate::wire::demux::{DatagramKind, classify};
 
 mod apply;
+mod bandwidth;
 mod counters;
 mod encodings;
 mod feedback_path;
@@ -127,6 +128,7 @@ impl Engine {
                 Timer::Report(key) => self.report_due(key, now, outbox),
                 Timer::Arrivals(key) => self.arrivals_due(key, now, outbox),
                 Timer::Encoding(key) => self.encoding_due(key, now, outbox),
+                Timer::Bandwidth(key) => self.bandwidth_due(key, now, outbox),
                 Timer::Layers(key) => self.layers_due(key, now),
                 Timer::Silence(key) => self.silence_due(key, now),
             }

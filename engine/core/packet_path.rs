@@ -13,7 +13,7 @@ use super::{EncodingKey, Engine, PublicationKey, requests};
 use crate::codec::{self, Codec, PictureOffsets};
 use crate::forward::encoding::{Encoding, Received};
 use crate::forward::publication::{Activity, Publication};
-use crate::forward::subscription::{Rewritten, Subscription};
+use crate::forward::subscription::{Asked, Rewritten, Subscription};
 use crate::srtp;
 use crate::wire::rtp::{Header, HeaderWriter};
 
@@ -134,6 +134,7 @@ impl Engine {
             codec: format.codec,
             values: ExtensionValues::read(header, packet, &incoming),
             send_time: absolute_send_time(now.duration_since(self.started)),
+            now,
         };
         for &subscriber in &encoding.subscriptions {
             let subscription = &mut self.subscriptions[subscriber];
@@ -151,7 +152,15 @@ impl Engine {
                     if rewritten.switched {
                         self.switched.push(subscriber);
                     }
-                    send(&source, &rewritten, None, subscription, session, outbox)
+                    send(
+                        &source,
+                        &rewritten,
+                        None,
+                        false,
+                        subscription,
+                        session,
+                        outbox,
+                    )
                 });
             match sent {
                 Ok(()) => self.counters.packets_forwarded += 1,
@@ -170,10 +179,38 @@ impl Engine {
         now: Instant,
         outbox: &mut Outbox,
     ) -> Option<()> {
+        let subscription = &self.subscriptions[subscriber];
+        let generation = self.encodings[subscription.current()?].generation();
+        let asked = subscription.find_asked(sequence_number, generation)?;
+        self.repeat(subscriber, &asked, now, outbox)?;
+        self.counters.packets_retransmitted += 1;
+        Some(())
+    }
+
+    /// Sends one of the last packets again by RTX though nobody asked: a probe is filled with it.
+    pub(super) fn pad(
+        &mut self,
+        subscriber: super::SubscriptionKey,
+        behind: u64,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Option<()> {
+        let asked = self.subscriptions[subscriber].find_recent(behind)?;
+        self.repeat(subscriber, &asked, now, outbox)?;
+        self.counters.packets_padded += 1;
+        Some(())
+    }
+
+    fn repeat(
+        &mut self,
+        subscriber: super::SubscriptionKey,
+        asked: &Asked,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Option<()> {
         let subscription = &mut self.subscriptions[subscriber];
         let encoding = &self.encodings[subscription.current()?];
         let publication = &self.publications[encoding.publication];
-        let asked = subscription.retransmit(sequence_number, encoding.generation(), now)?;
         let packet = encoding.cache.get(asked.extended)?;
         let header = Header::parse(packet).ok()?;
         let format = subscription.format(header.payload_type)?;
@@ -185,6 +222,7 @@ impl Engine {
             codec: publication.format(header.payload_type)?.codec,
             values: ExtensionValues::read(&header, packet, &incoming),
             send_time: absolute_send_time(now.duration_since(self.started)),
+            now,
         };
         let rewritten = Rewritten {
             payload_type: format.payload_type,
@@ -202,9 +240,16 @@ impl Engine {
                 ssrc,
                 index: subscription.next_rtx_index(),
             });
-        send(&source, &rewritten, rtx, subscription, session, outbox).ok()?;
-        self.counters.packets_retransmitted += 1;
-        Some(())
+        send(
+            &source,
+            &rewritten,
+            rtx,
+            true,
+            subscription,
+            session,
+            outbox,
+        )
+        .ok()
     }
 }
 
@@ -216,6 +261,7 @@ struct Source<'a> {
     codec: Codec,
     values: ExtensionValues,
     send_time: [u8; 3],
+    now: Instant,
 }
 
 /// The stream of a retransmission (RFC 4588 section 4).
@@ -391,6 +437,7 @@ fn send(
     source: &Source<'_>,
     rewritten: &Rewritten,
     rtx: Option<Rtx>,
+    is_repeated: bool,
     subscription: &mut Subscription,
     session: &mut Session,
     outbox: &mut Outbox,
@@ -468,6 +515,16 @@ fn send(
         .protect_rtp(slot, end, header_len, index)
         .ok_or(Discard::NotProtected)?;
     outbox.commit(path.socket, path.remote, protected);
+    let size = protected as u16;
+    if extensions.transport_wide_cc != 0 {
+        let number = session.transport_sequence.wrapping_sub(1);
+        session.estimator.sent(number, size, source.now);
+    }
+    if is_repeated {
+        session.pacer.extra_sent(size);
+    } else {
+        session.pacer.media_sent(size);
+    }
     if rtx.is_none() {
         subscription.packet_count = subscription.packet_count.wrapping_add(1);
         let octets = source.payload.len() as u32;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::{EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
+use crate::bandwidth::estimator::Estimator;
+use crate::bandwidth::pacer::Pacer;
 use crate::transport::Transport;
 use crate::wire::rtcp::transport_feedback::Arrivals;
 
@@ -100,6 +102,14 @@ pub struct Session {
     pub report_timer: Option<Instant>,
     /// The next transport-wide number towards the peer.
     pub transport_sequence: u16,
+    /// What the way to the peer carries.
+    pub estimator: Estimator,
+    /// Retransmissions that the peer asked for.
+    pub pacer: Pacer<(SubscriptionKey, u16)>,
+    pub bandwidth_timer: Option<Instant>,
+    /// The estimate that was shared out last, in bit/s, and when to do it again.
+    pub allocated: u64,
+    pub allocate_at: Option<Instant>,
 }
 
 /// SSRCs that a peer may use without announcing them.
@@ -107,7 +117,7 @@ pub const MAX_LEARNED_STREAMS: usize = 256;
 
 impl Session {
     /// A session that control has just made known.
-    pub fn new(id: String) -> Session {
+    pub fn new(id: String, now: Instant) -> Session {
         Session {
             id,
             control_state: Vec::new(),
@@ -125,6 +135,11 @@ impl Session {
             arrivals_timer: None,
             report_timer: None,
             transport_sequence: 0,
+            estimator: Estimator::new(now),
+            pacer: Pacer::new(now),
+            bandwidth_timer: None,
+            allocated: 0,
+            allocate_at: None,
         }
     }
 }

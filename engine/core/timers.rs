@@ -15,6 +15,8 @@ pub enum Timer {
     Report(SessionKey),
     /// Transport-wide feedback to a publishing peer.
     Arrivals(SessionKey),
+    /// Repairs, padding and the estimate of a receiving peer.
+    Bandwidth(SessionKey),
     /// Requests for packets and key frames.
     Encoding(EncodingKey),
     /// Which encodings are live, and what they carry.

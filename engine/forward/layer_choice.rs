@@ -38,6 +38,16 @@ pub fn choose(
     }
 }
 
+/// Whether the link decides among the encodings; otherwise it is always the wished one.
+pub fn follows_bandwidth(wish: Option<&EncodingChoice>) -> bool {
+    wish.is_none_or(|wish| wish.follow_bandwidth)
+}
+
+/// Whether a wish allows an encoding: never one before the preferred one in a→z order.
+pub fn may_have(wish: Option<&EncodingChoice>, rid: &str) -> bool {
+    wish.is_none_or(|wish| rid.is_empty() || rid >= wish.preferred_rid.as_str())
+}
+
 fn best(offered: &[Offered<'_>], budget: Option<u64>) -> Option<usize> {
     let mut live: Vec<usize> = (0..offered.len())
         .filter(|&at| offered[at].is_live)

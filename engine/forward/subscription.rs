@@ -51,11 +51,6 @@ impl SubscriptionSettings {
 /// payload, say) it begins all the same after this long: the decoder behind it knows better.
 const KEY_FRAME_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Retransmissions that one subscription may have within `RETRANSMISSION_WINDOW`: a flood of NACKs is
-/// not to become a larger flood of packets.
-const MAX_RETRANSMISSIONS: u32 = 256;
-const RETRANSMISSION_WINDOW: Duration = Duration::from_millis(250);
-
 /// Where the numbers of the outgoing stream stand against those of the incoming one.
 #[derive(Clone, Copy)]
 struct Mapping {
@@ -79,6 +74,8 @@ pub struct Subscription {
     pub target: Option<EncodingKey>,
     /// Bits a second that its link has for it; absent: not known.
     pub budget: Option<u64>,
+    /// Since when its link has no room for even the least of its encodings.
+    pub starved_since: Option<Instant>,
     kind: MediaKind,
     /// Those of the settings as they were when the current encoding began: another source has other numbers.
     formats: Vec<FormatMapping>,
@@ -94,8 +91,6 @@ pub struct Subscription {
     last_numbers: PictureNumbers,
     last_sent: Option<Instant>,
     rtx_index: u64,
-    retransmissions: u32,
-    retransmission_window: Option<Instant>,
     /// The peer has sent a report on this SSRC: it knows which mid it has.
     pub mid_known: bool,
     /// For sender reports.
@@ -144,6 +139,7 @@ impl Subscription {
             settings,
             target: None,
             budget: None,
+            starved_since: None,
             kind,
             formats: Vec::new(),
             mapping: None,
@@ -155,12 +151,15 @@ impl Subscription {
             last_numbers: PictureNumbers::default(),
             last_sent: None,
             rtx_index: 1 + u64::from(seed >> 2),
-            retransmissions: 0,
-            retransmission_window: None,
             mid_known: false,
             packet_count: 0,
             octet_count: 0,
         }
+    }
+
+    /// Audio or video.
+    pub fn kind(&self) -> MediaKind {
+        self.kind
     }
 
     /// The encoding that it gets now.
@@ -294,30 +293,22 @@ impl Subscription {
         first.offsets_after(self.last_numbers)
     }
 
-    /// Finds the incoming number of a packet that the peer asks for, and whether it may have it.
-    pub fn retransmit(
-        &mut self,
-        sequence_number: u16,
-        generation: u32,
-        now: Instant,
-    ) -> Option<Asked> {
-        let mapping = self
-            .mapping
+    /// Finds the incoming number of a packet that the peer asks for.
+    pub fn find_asked(&self, sequence_number: u16, generation: u32) -> Option<Asked> {
+        self.mapping
             .filter(|mapping| mapping.generation == generation)?;
         let behind = (self.next_outgoing as u16).wrapping_sub(sequence_number);
-        let index = self.next_outgoing.checked_sub(u64::from(behind))?;
+        self.find(self.next_outgoing.checked_sub(u64::from(behind))?)
+    }
+
+    /// One of the last packets: zero is the newest.
+    pub fn find_recent(&self, behind: u64) -> Option<Asked> {
+        self.find(self.next_outgoing.checked_sub(1 + behind)?)
+    }
+
+    fn find(&self, index: u64) -> Option<Asked> {
+        let mapping = self.mapping?;
         let distance = index.checked_sub(mapping.first_outgoing)?;
-        let window_over = self
-            .retransmission_window
-            .is_none_or(|began| now.duration_since(began) >= RETRANSMISSION_WINDOW);
-        if window_over {
-            self.retransmission_window = Some(now);
-            self.retransmissions = 0;
-        }
-        if self.retransmissions == MAX_RETRANSMISSIONS {
-            return None;
-        }
-        self.retransmissions += 1;
         Some(Asked {
             extended: mapping.first_incoming + distance,
             index,
@@ -517,25 +508,12 @@ mod tests {
             packet(&mut subscription, encoding, 0, received, now).unwrap();
         }
         let first = 1 + 99;
-        let asked = subscription.retransmit(first + 3, 1, now).unwrap();
+        let asked = subscription.find_asked(first + 3, 1).unwrap();
         assert_eq!(
             (asked.extended, asked.index),
             (70_003, u64::from(first) + 3)
         );
-        assert_eq!(subscription.retransmit(first - 1, 1, now), None);
-        assert_eq!(subscription.retransmit(first + 3, 2, now), None);
-    }
-
-    #[test]
-    fn a_flood_of_nacks_is_bounded() {
-        let now = Instant::now();
-        let [encoding, _] = encodings();
-        let mut subscription = subscription(MediaKind::Audio);
-        let only = received(70_000, false, 1);
-        packet(&mut subscription, encoding, 0, only, now).unwrap();
-        let granted = (0..10_000)
-            .filter(|_| subscription.retransmit(100, 1, now).is_some())
-            .count();
-        assert_eq!(granted, MAX_RETRANSMISSIONS as usize);
+        assert_eq!(subscription.find_asked(first - 1, 1), None);
+        assert_eq!(subscription.find_asked(first + 3, 2), None);
     }
 }

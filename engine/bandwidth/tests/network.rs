@@ -235,8 +235,8 @@ impl Network {
     pub fn estimate(&self, flow: usize) -> f64 {
         self.flows[flow]
             .estimator
-            .bits_per_second()
-            .unwrap_or(300_000) as f64
+            .bits_per_second(self.now)
+            .unwrap_or(1_000_000) as f64
     }
 
     /// What the flow sends at the moment, in bit/s.

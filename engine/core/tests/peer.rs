@@ -31,7 +31,14 @@ pub struct ReceivedPacket {
     pub timestamp: u32,
     pub ssrc: u32,
     pub payload: Vec<u8>,
+    /// When it came.
+    pub at: Instant,
+    /// Of the extension with that ID, if it has one.
+    pub transport_sequence: Option<u16>,
 }
+
+/// The ID of the transport-wide sequence number where it is agreed.
+pub const TRANSPORT_WIDE: u8 = 5;
 
 /// What a peer was asked for.
 #[derive(Default)]
@@ -283,13 +290,18 @@ impl Laboratory {
         self.deliver(index, &datagram);
     }
 
-    pub fn send_nack(&mut self, index: usize, ssrc: u32, lost: u16) {
+    /// RTCP behind a receiver report, as browsers send it.
+    pub fn send_rtcp(&mut self, index: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let mut packet = Vec::new();
         rtcp::push_receiver_report(&mut packet, 1, &[]);
-        rtcp::push_nack(&mut packet, 1, ssrc, &[lost]);
+        write(&mut packet);
         let (sender, _) = self.peers[index].keys.as_mut().expect("connected");
         sender.protect_rtcp(&mut packet).expect("it fits");
         self.deliver(index, &packet);
+    }
+
+    pub fn send_nack(&mut self, index: usize, ssrc: u32, lost: u16) {
+        self.send_rtcp(index, |packet| rtcp::push_nack(packet, 1, ssrc, &[lost]));
     }
 
     pub fn received(&mut self, index: usize) -> Vec<ReceivedPacket> {
@@ -361,6 +373,11 @@ impl Peer {
                     timestamp: header.timestamp,
                     ssrc: header.ssrc,
                     payload: payload.to_vec(),
+                    at: now,
+                    transport_sequence: header
+                        .extensions(&datagram[..length])
+                        .find(|&(id, value)| id == TRANSPORT_WIDE && value.len() == 2)
+                        .map(|(_, value)| u16::from_be_bytes([value[0], value[1]])),
                 });
             }
             DatagramKind::Rtcp => {

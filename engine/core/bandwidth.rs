@@ -1,0 +1,239 @@
+//! What a subscriber's link carries, acted upon: repairs leave at its pace, probes are filled with
+//! repeated packets, and each subscription has its budget.
+
+use std::time::{Duration, Instant};
+
+use super::outbox::Outbox;
+use super::timers::Timer;
+use super::{Engine, SessionKey, SubscriptionKey};
+use crate::bandwidth::allocation::{self, Demand, MAX_ENCODINGS};
+use crate::forward::layer_choice;
+use crate::forward::publication::MediaKind;
+
+/// Between two allocations of an unchanged estimate.
+const ALLOCATION_INTERVAL: Duration = Duration::from_millis(200);
+/// While a probe is being sent.
+const PROBE_INTERVAL: Duration = Duration::from_millis(4);
+/// To notice that nothing comes back.
+const SILENCE_INTERVAL: Duration = Duration::from_millis(500);
+/// A video for which there is no room goes on for so long: room may be found in the meantime.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Packets of padding at once.
+const MAX_PADDING: usize = 16;
+/// Padding repeats the last so many packets in turn.
+const PADDING_PACKETS: u64 = 16;
+/// Before the round trip is known, a repeated request within this is the same one.
+const FIRST_RTT: Duration = Duration::from_millis(20);
+
+impl Engine {
+    /// After a peer told what came: the budgets, and when to look again.
+    pub(super) fn estimate_changed(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+        self.sessions[key].estimator.tick(now);
+        self.reallocate(key, now);
+        self.send_extras(key, now, outbox);
+    }
+
+    /// Shares the estimate out where it is time to; without one, nothing limits.
+    pub(super) fn reallocate(&mut self, key: SessionKey, now: Instant) {
+        let session = &mut self.sessions[key];
+        let is_measured = session.extensions.transport_wide_cc != 0 || session.estimator.has_remb();
+        match session.estimator.bits_per_second(now) {
+            Some(estimate) if is_measured => {
+                session.pacer.set_estimate(estimate as f64, now);
+                let fell = estimate < session.allocated - session.allocated / 20;
+                if fell || session.allocate_at.is_none_or(|at| at <= now) {
+                    self.allocate(key, estimate, now);
+                }
+            }
+            _ if session.allocated > 0 => {
+                session.pacer.set_estimate(f64::INFINITY, now);
+                self.allocate(key, u64::MAX, now);
+                self.sessions[key].allocated = 0;
+            }
+            _ => {}
+        }
+    }
+
+    /// The subscriptions are other ones: they get their budgets before their first packets.
+    pub(super) fn begin_allocation(&mut self, key: SessionKey, now: Instant) {
+        self.sessions[key].allocate_at = None;
+        self.reallocate(key, now);
+        let session = &mut self.sessions[key];
+        if session.allocated > 0 {
+            let due = Some(now + SILENCE_INTERVAL);
+            self.timers
+                .arm(&mut session.bandwidth_timer, due, Timer::Bandwidth(key));
+        }
+    }
+
+    /// Repairs that waited, padding, and the signs of a blocked way.
+    pub(super) fn bandwidth_due(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        // An earlier time had replaced this one.
+        if session.bandwidth_timer.is_some_and(|at| at > now) {
+            return;
+        }
+        session.bandwidth_timer = None;
+        self.estimate_changed(key, now, outbox);
+    }
+
+    /// Queues what a peer asks for again.
+    pub(super) fn ask_repair(
+        &mut self,
+        key: SessionKey,
+        subscription: SubscriptionKey,
+        lost: u16,
+        now: Instant,
+    ) {
+        let session = &mut self.sessions[key];
+        // What is measured includes the wait for feedback.
+        let rtt = session.estimator.rtt().map_or(FIRST_RTT, |rtt| rtt / 2);
+        session.pacer.ask((subscription, lost), rtt, now);
+    }
+
+    /// Sends repairs and padding as far as they may leave now.
+    pub(super) fn send_extras(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+        while let Some((subscription, lost)) = self.sessions[key].pacer.next(now) {
+            self.retransmit(subscription, lost, now, outbox);
+        }
+        self.send_padding(key, now, outbox);
+        let session = &mut self.sessions[key];
+        let due = match session.pacer.next_due(now) {
+            Some(at) => Some(at),
+            None if session.estimator.is_probing() => Some(now + PROBE_INTERVAL),
+            None if session.allocated > 0 && session.estimator.is_waiting() => {
+                Some(now + SILENCE_INTERVAL)
+            }
+            None => None,
+        };
+        self.timers
+            .arm(&mut session.bandwidth_timer, due, Timer::Bandwidth(key));
+    }
+
+    /// Fills a probe with repeated packets (RFC 4588 allows them at any time); a peer without RTX gets none.
+    fn send_padding(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+        if !self.sessions[key].estimator.is_probing() {
+            return;
+        }
+        let Some(subscription) = self.padded_subscription(key) else {
+            self.sessions[key].estimator.padding(now);
+            return;
+        };
+        for turn in 0..MAX_PADDING as u64 {
+            let session = &mut self.sessions[key];
+            if session.estimator.padding(now) == 0 || session.pacer.credit() == 0 {
+                return;
+            }
+            if self
+                .pad(subscription, turn % PADDING_PACKETS, now, outbox)
+                .is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    /// A video that the peer gets, with retransmissions by RTX.
+    fn padded_subscription(&self, key: SessionKey) -> Option<SubscriptionKey> {
+        let subscriptions = &self.sessions[key].subscriptions;
+        subscriptions.iter().copied().find(|&key| {
+            let subscription = &self.subscriptions[key];
+            subscription.kind() == MediaKind::Video
+                && subscription.settings.rtx_ssrc.is_some()
+                && subscription.current().is_some()
+        })
+    }
+
+    /// Shares the estimate over the session's subscriptions.
+    pub(super) fn allocate(&mut self, key: SessionKey, estimate: u64, now: Instant) {
+        let session = &mut self.sessions[key];
+        session.allocated = estimate;
+        session.allocate_at = Some(now + ALLOCATION_INTERVAL);
+        let subscriptions = session.subscriptions.clone();
+        let mut demands: Vec<Demand> = subscriptions
+            .iter()
+            .enumerate()
+            .map(|(place, &subscription)| self.demand(subscription, place as u32, now))
+            .collect();
+        allocation::share(estimate, &mut demands, true);
+        let wanted = demands.iter().map(Demand::most).sum();
+        self.sessions[key].estimator.set_wanted(wanted);
+        for (subscription, demand) in subscriptions.into_iter().zip(&demands) {
+            self.set_budget(subscription, demand, now);
+        }
+    }
+
+    /// What a subscription could use, by what the publisher sends.
+    fn demand(&mut self, key: SubscriptionKey, place: u32, now: Instant) -> Demand {
+        let subscription = &self.subscriptions[key];
+        let mut demand = Demand {
+            is_audio: subscription.kind() == MediaKind::Audio,
+            priority: place,
+            rates: [0; MAX_ENCODINGS],
+            current: None,
+            budget: 0,
+        };
+        let Some(publication) = subscription.publication.map(|key| &self.publications[key]) else {
+            return demand;
+        };
+        let mut rates = Vec::with_capacity(publication.encodings.len());
+        for &encoding in &publication.encodings {
+            let source = &mut self.encodings[encoding];
+            if let [_] = publication.encodings[..] {
+                source.bitrate.measure(now);
+            }
+            let rate = source.bitrate.bits_per_second();
+            if subscription.target == Some(encoding) {
+                demand.current = Some(rate);
+            }
+            if source.is_live
+                && layer_choice::may_have(subscription.settings.choice.as_ref(), &source.rid)
+            {
+                rates.push(rate);
+            }
+        }
+        rates.retain(|&rate| rate > 0);
+        rates.sort_unstable();
+        if !layer_choice::follows_bandwidth(subscription.settings.choice.as_ref()) {
+            // It gets what it wishes, whatever that costs.
+            rates.drain(..rates.len().saturating_sub(1));
+        }
+        for (slot, rate) in demand.rates.iter_mut().zip(rates) {
+            *slot = rate;
+        }
+        demand
+    }
+
+    /// A budget is more than what the encoding carries now: rates vary, and a budget that varies with them would switch.
+    fn set_budget(&mut self, key: SubscriptionKey, demand: &Demand, now: Instant) {
+        let subscription = &mut self.subscriptions[key];
+        let above = demand.rates.iter().find(|&&rate| rate > demand.budget);
+        let fits_none = demand.most() > 0 && demand.budget == 0;
+        let budget = match above {
+            None => None,
+            Some(&next) if fits_none => {
+                let since = *subscription.starved_since.get_or_insert(now);
+                let gives_up = now.saturating_duration_since(since) >= PATIENCE
+                    && layer_choice::follows_bandwidth(subscription.settings.choice.as_ref());
+                Some(if gives_up { 0 } else { next.min(1) })
+            }
+            Some(&next) => Some(demand.budget + (next - demand.budget) * 3 / 4),
+        };
+        if !fits_none {
+            subscription.starved_since = None;
+        }
+        if subscription.budget == budget {
+            return;
+        }
+        let grows = budget.is_none_or(|budget| subscription.budget.is_some_and(|had| budget > had));
+        subscription.budget = budget;
+        let session = subscription.session;
+        let had = subscription.target;
+        self.retarget(key, now);
+        if grows && self.subscriptions[key].target != had {
+            self.sessions[session].estimator.expect_jump();
+        }
+    }
+}

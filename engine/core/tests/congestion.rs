@@ -1,0 +1,218 @@
+//! What a subscriber tells of its link, and what the engine makes of it.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::peer::{self, Laboratory, SUBSCRIBER_SSRC, TRANSPORT_WIDE};
+use super::{VP8_DELTA, VP8_KEY};
+use crate::codec::Codec;
+use crate::link::proto;
+use crate::wire::rtcp::{self, Arrivals};
+
+const FRAME: Duration = Duration::from_millis(33);
+/// Bytes of a frame of each encoding: about 1.2 Mbit/s, 360 and 120 kbit/s.
+const SIZES: [usize; 3] = [5000, 1500, 500];
+
+struct Call {
+    lab: Laboratory,
+    start: Instant,
+    publisher: usize,
+    subscriber: usize,
+    arrivals: Arrivals,
+    sequences: [u16; 3],
+    timestamp: u32,
+    /// Bytes of RTP payload that the subscriber got: media, and by RTX.
+    media: usize,
+    repeated: usize,
+    last_encoding: Option<u8>,
+    last_sequence: u16,
+}
+
+impl Call {
+    fn new(transport_wide: bool) -> Call {
+        let mut lab = Laboratory::new();
+        let publisher = lab.join("publisher", |table| {
+            let encodings = ["f", "h", "q"].into_iter().zip(1000..);
+            table.publications.push(proto::Publication {
+                ssrcs: Vec::new(),
+                encodings: encodings
+                    .map(|(rid, ssrc)| proto::Encoding {
+                        rid: rid.into(),
+                        ssrcs: vec![ssrc],
+                    })
+                    .collect(),
+                ..peer::publication(Codec::Vp8)
+            });
+        });
+        let subscriber = lab.join("subscriber", |table| {
+            table.subscriptions.push(peer::subscription());
+            if transport_wide {
+                let extension = proto::HeaderExtension {
+                    id: TRANSPORT_WIDE.into(),
+                    kind: proto::HeaderExtensionKind::TransportWideCc.into(),
+                };
+                table.transport.as_mut().unwrap().header_extensions = vec![extension];
+            }
+        });
+        Call {
+            lab,
+            start: Instant::now(),
+            publisher,
+            subscriber,
+            arrivals: Arrivals::new(),
+            sequences: [0; 3],
+            timestamp: 0,
+            media: 0,
+            repeated: 0,
+            last_encoding: None,
+            last_sequence: 0,
+        }
+    }
+
+    /// A frame of each encoding, all of them key frames.
+    fn frame(&mut self) {
+        self.timestamp += 3000;
+        for (encoding, size) in SIZES.into_iter().enumerate() {
+            for (packet, begins) in (0..size.div_ceil(1000)).map(|packet| (packet, packet == 0)) {
+                let mut payload = if begins { VP8_KEY } else { &VP8_DELTA[..4] }.to_vec();
+                payload[0] = if begins { 0x10 } else { 0 };
+                payload.resize((size - packet * 1000).min(1000), 0);
+                payload.push(encoding as u8);
+                self.sequences[encoding] += 1;
+                let (sequence, ssrc) = (self.sequences[encoding], 1000 + encoding as u32);
+                let datagram = self.lab.protect_stream(
+                    self.publisher,
+                    ssrc,
+                    &[],
+                    sequence,
+                    self.timestamp,
+                    &payload,
+                );
+                self.lab.deliver(self.publisher, &datagram);
+            }
+        }
+        self.lab.advance(FRAME);
+        self.take();
+    }
+
+    fn take(&mut self) {
+        for packet in self.lab.received(self.subscriber) {
+            if packet.ssrc == SUBSCRIBER_SSRC {
+                self.media += packet.payload.len();
+                self.last_sequence = packet.sequence_number;
+                self.last_encoding = packet.payload.last().copied();
+            } else {
+                self.repeated += packet.payload.len();
+            }
+            if let Some(number) = packet.transport_sequence {
+                let at = packet.at.saturating_duration_since(self.start);
+                self.arrivals.record(number, at.as_micros() as u64);
+            }
+        }
+    }
+
+    /// Frames for so long, with feedback on each where the peer gives any.
+    fn run(&mut self, time: Duration, with_feedback: bool) {
+        for _ in 0..time.as_millis() / FRAME.as_millis() {
+            self.frame();
+            if with_feedback && !self.arrivals.is_empty() {
+                let arrivals = &mut self.arrivals;
+                self.lab.send_rtcp(self.subscriber, |packet| {
+                    arrivals.push_feedback(packet, 1, SUBSCRIBER_SSRC);
+                });
+                self.take();
+            }
+        }
+    }
+
+    fn remb(&mut self, bits_per_second: u32) {
+        let exponent = 32 - bits_per_second.leading_zeros().min(14) - 18;
+        let word = exponent << 18 | bits_per_second >> exponent;
+        self.lab.send_rtcp(self.subscriber, |packet| {
+            packet.extend_from_slice(&[0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0]);
+            packet.extend_from_slice(b"REMB");
+            packet.extend_from_slice(&(1 << 24 | word).to_be_bytes());
+            packet.extend_from_slice(&SUBSCRIBER_SSRC.to_be_bytes());
+        });
+    }
+}
+
+#[test]
+fn a_peers_own_estimate_decides_which_encoding_it_gets() {
+    let mut call = Call::new(false);
+    call.run(Duration::from_secs(2), false);
+    assert_eq!(call.last_encoding, Some(0));
+    for (estimate, encoding) in [(600_000, 1), (200_000, 2), (20_000_000, 0)] {
+        call.remb(estimate);
+        call.run(Duration::from_secs(2), false);
+        assert_eq!(call.last_encoding, Some(encoding), "{estimate}");
+    }
+    assert_eq!(call.repeated, 0);
+}
+
+#[test]
+fn feedback_lets_the_estimate_rise_to_the_best_encoding_with_little_padding() {
+    let mut call = Call::new(true);
+    call.run(Duration::from_secs(8), true);
+    assert_eq!(call.last_encoding, Some(0));
+    assert!(call.lab.counter("packets_padded") > 0);
+    assert!(call.repeated * 5 < call.media);
+}
+
+#[test]
+fn a_peer_that_agrees_to_feedback_and_gives_none_is_not_limited_for_ever() {
+    let mut call = Call::new(true);
+    call.run(Duration::from_secs(2), false);
+    assert_eq!(call.last_encoding, Some(1), "a guess at first");
+    call.run(Duration::from_secs(4), false);
+    assert_eq!(call.last_encoding, Some(0));
+    assert_eq!(call.lab.counter("packets_padded"), 0);
+}
+
+#[test]
+fn a_flood_of_nacks_for_everything_is_not_amplified() {
+    let mut call = Call::new(true);
+    call.run(Duration::from_secs(2), true);
+    for _ in 0..60 {
+        call.frame();
+        for _ in 0..10 {
+            let first = call.last_sequence.wrapping_sub(500);
+            let all: Vec<u16> = (0..=500).map(|at| first.wrapping_add(at)).collect();
+            call.lab.send_rtcp(call.subscriber, |packet| {
+                for _ in 0..5 {
+                    rtcp::push_nack(packet, 1, SUBSCRIBER_SSRC, &all);
+                }
+            });
+        }
+        call.take();
+    }
+    let (media, repeated) = (call.media, call.repeated);
+    assert!(call.lab.counter("packets_retransmitted") > 100);
+    assert!(repeated <= media + 32 * 1024, "{repeated} of {media}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn feedback_of_any_bytes_does_no_harm(lies in prop::collection::vec(
+        (prop_oneof![Just((15_u8, 205_u8)), Just((15, 206)), Just((1, 205)), Just((1, 206)), Just((4, 206))],
+         prop::collection::vec(any::<u8>(), 0..300)), 1..40)) {
+        let mut call = Call::new(true);
+        call.run(Duration::from_millis(300), true);
+        for ((format, kind), body) in lies {
+            call.lab.send_rtcp(call.subscriber, |packet| {
+                let words = (body.len() / 4 + 2) as u16;
+                packet.extend_from_slice(&[0x80 | format, kind]);
+                packet.extend_from_slice(&words.to_be_bytes());
+                packet.extend_from_slice(&1_u32.to_be_bytes());
+                packet.extend_from_slice(&SUBSCRIBER_SSRC.to_be_bytes());
+                packet.extend_from_slice(&body[..body.len() / 4 * 4]);
+            });
+            call.frame();
+        }
+        call.run(Duration::from_millis(500), true);
+        prop_assert!(call.media > 0);
+        prop_assert!(call.repeated <= call.media + 64 * 1024);
+    }
+}
