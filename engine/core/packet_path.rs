@@ -211,7 +211,7 @@ impl Engine {
         let subscription = &mut self.subscriptions[subscriber];
         let encoding = &self.encodings[subscription.current()?];
         let publication = &self.publications[encoding.publication];
-        let packet = encoding.cache.get(asked.extended)?;
+        let packet = encoding.cache.get(asked.extended, now)?;
         let header = Header::parse(packet).ok()?;
         let format = subscription.format(header.payload_type)?;
         let incoming = self.sessions[publication.session].extensions;

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::bitrate::Bitrate;
-use super::cache::{AUDIO_PACKETS, PacketCache, VIDEO_PACKETS};
+use super::cache::PacketCache;
 use super::key_frame::KeyFrameRequests;
 use super::loss::Losses;
 use super::publication::{Format, MediaKind};
@@ -80,15 +80,11 @@ impl Encoding {
         kind: MediaKind,
         now: Instant,
     ) -> Encoding {
-        let packets = match kind {
-            MediaKind::Audio => AUDIO_PACKETS,
-            MediaKind::Video => VIDEO_PACKETS,
-        };
         Encoding {
             publication,
             rid,
             subscriptions: Vec::new(),
-            cache: PacketCache::new(packets),
+            cache: PacketCache::new(kind, now),
             key_frames: KeyFrameRequests::default(),
             losses: Losses::default(),
             reception: None,
@@ -135,10 +131,10 @@ impl Encoding {
                     self.key_frames.want(now);
                 }
             } else {
-                self.losses.arrived(extended);
+                self.losses.arrived(extended, now);
             }
         }
-        self.cache.insert(extended, packet);
+        self.cache.insert(extended, packet, now);
         self.bitrate.add(packet.len());
         let key_frame = codec::starts_key_frame(format.codec, payload);
         if key_frame {

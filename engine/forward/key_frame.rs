@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 /// Between two requests, whoever asks.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// A subscriber that joins does not wait for the interval, unless one was asked for just now.
-const JOIN_INTERVAL: Duration = Duration::from_millis(50);
+const JOIN_INTERVAL: Duration = Duration::from_millis(200);
 /// Requests without a key frame in return; an encrypted payload may never show one.
 const MAX_REQUESTS: u8 = 6;
 
@@ -52,7 +52,7 @@ impl KeyFrameRequests {
         }
         self.last = Some(now);
         self.unanswered += 1;
-        self.due = (self.unanswered < MAX_REQUESTS).then(|| now + 2 * INTERVAL);
+        self.due = (self.unanswered < MAX_REQUESTS).then(|| now + INTERVAL);
         true
     }
 }
@@ -66,7 +66,7 @@ mod tests {
         let start = Instant::now();
         let mut requests = KeyFrameRequests::default();
         let mut sent = 0;
-        for ms in 0..1000 {
+        for ms in 0..2000 {
             let now = start + Duration::from_millis(ms);
             requests.want(now);
             sent += usize::from(requests.take_due(now));

@@ -6,20 +6,36 @@ use std::time::{Duration, Instant};
 const MAX_MISSING: usize = 256;
 /// How long a packet may be late before it is asked for: reordering is more common than loss.
 const REORDERING: Duration = Duration::from_millis(5);
-/// Between two requests for one packet.
-const RETRY: Duration = Duration::from_millis(60);
+/// Between two requests for one packet, before a round trip is known.
+const FIRST_RTT: Duration = Duration::from_millis(60);
+const RTT_BOUNDS: (Duration, Duration) = (Duration::from_millis(15), Duration::from_millis(400));
+/// On top of the round trip, for the peer's pacing.
+const SLACK: Duration = Duration::from_millis(10);
 const MAX_REQUESTS: u8 = 8;
+/// A sample's weight (RFC 6298 section 2).
+const RTT_WEIGHT: u32 = 8;
 
 struct Missing {
     extended: u64,
     due: Instant,
     requests: u8,
+    first_asked: Option<Instant>,
 }
 
 /// The gaps of one stream.
-#[derive(Default)]
 pub struct Losses {
     missing: Vec<Missing>,
+    /// From a request to the packet, smoothed: a peer that only sends does not tell it otherwise.
+    rtt: Duration,
+}
+
+impl Default for Losses {
+    fn default() -> Self {
+        Losses {
+            missing: Vec::new(),
+            rtt: FIRST_RTT,
+        }
+    }
 }
 
 impl Losses {
@@ -35,18 +51,35 @@ impl Losses {
                 extended,
                 due: now + REORDERING,
                 requests: 0,
+                first_asked: None,
             }));
         true
     }
 
     /// A packet came, late or again.
-    pub fn arrived(&mut self, extended: u64) {
+    pub fn arrived(&mut self, extended: u64, now: Instant) {
         if let Ok(index) = self
             .missing
             .binary_search_by_key(&extended, |missing| missing.extended)
         {
-            self.missing.remove(index);
+            let missing = self.missing.remove(index);
+            if let Some(asked) = missing.first_asked {
+                self.measure(now.saturating_duration_since(asked), missing.requests);
+            }
         }
+    }
+
+    /// After several requests nobody knows which one was answered: such a sample may only say that the way is longer.
+    fn measure(&mut self, sample: Duration, requests: u8) {
+        if requests == 1 || sample > self.rtt {
+            let smoothed = (self.rtt * (RTT_WEIGHT - 1) + sample) / RTT_WEIGHT;
+            self.rtt = smoothed.clamp(RTT_BOUNDS.0, RTT_BOUNDS.1);
+        }
+    }
+
+    /// Between two requests for one packet.
+    fn retry(&self) -> Duration {
+        self.rtt + self.rtt / 4 + SLACK
     }
 
     /// When the next request is due.
@@ -59,9 +92,11 @@ impl Losses {
         let before = self.missing.len();
         self.missing
             .retain(|missing| missing.requests < MAX_REQUESTS || missing.due > now);
+        let retry = self.retry();
         for missing in self.missing.iter_mut().filter(|missing| missing.due <= now) {
             missing.requests += 1;
-            missing.due = now + RETRY;
+            missing.first_asked.get_or_insert(now);
+            missing.due = now + retry;
             lost.push(missing.extended as u16);
         }
         self.missing.len() < before
@@ -82,10 +117,35 @@ mod tests {
         assert!(lost.is_empty(), "it may be merely late");
         losses.collect_due(start + REORDERING, &mut lost);
         assert_eq!(lost, [11, 12]);
-        losses.arrived(11);
+        losses.arrived(11, start + REORDERING + FIRST_RTT);
         lost.clear();
-        losses.collect_due(start + REORDERING + RETRY, &mut lost);
+        losses.collect_due(start + REORDERING + losses.retry(), &mut lost);
         assert_eq!(lost, [12]);
+    }
+
+    #[test]
+    fn requests_are_as_far_apart_as_the_answers_take() {
+        for rtt in [20, 200].map(Duration::from_millis) {
+            let mut now = Instant::now();
+            let mut losses = Losses::default();
+            let mut requests = 0;
+            for number in (1..400_u64).step_by(2) {
+                losses.gap(number, number + 2, now);
+                now += REORDERING;
+                let answered = now + rtt;
+                requests = 0;
+                while let Some(due) = losses.next_due().filter(|due| *due < answered) {
+                    now = due;
+                    let mut lost = Vec::new();
+                    losses.collect_due(now, &mut lost);
+                    requests += lost.len();
+                }
+                now = answered;
+                losses.arrived(number + 1, now);
+            }
+            assert_eq!(requests, 1);
+            assert!(losses.retry() < rtt * 2, "{:?}", losses.retry());
+        }
     }
 
     #[test]
