@@ -107,7 +107,9 @@ impl Endpoint {
                     self.sender = Some(srtp::Sender::new(profile, &sender));
                     self.receiver = Some(srtp::Receiver::new(profile, &receiver));
                 }
-                Some(DtlsEvent::Closed) => return Err(io::Error::other("handshake failed")),
+                Some(DtlsEvent::WithoutSrtp | DtlsEvent::Closed) => {
+                    return Err(io::Error::other("handshake failed"));
+                }
                 None => {}
             }
         }

@@ -6,6 +6,10 @@ export const limits = {
   nameCharacters: 256,
   /** For one session; a setting can change it. */
   requestsPerSecond: 50,
+  dataChannelsPerRequest: 64,
+  dataChannelsPerSession: 128,
+  /** Ended ones that stay listed, and whose IDs are not given out again. */
+  endedDataChannels: 64,
   waitForTransportMs: 5_000,
   waitForMediaMs: 5_000,
   /** A session without any negotiation or connectivity expires after this. */

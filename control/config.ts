@@ -20,6 +20,14 @@ export const settings = {
     meaning: 'Addresses for media, comma-separated. Empty: all of this host but link-local ones.',
   },
   SWITCHYARD_ANNOUNCE: { default: '', meaning: 'Addresses that candidates name instead, comma-separated.' },
+  SWITCHYARD_CHANNEL_QUEUE_MESSAGES: {
+    default: '64',
+    meaning: 'Messages of a data channel that may wait for one slow subscriber.',
+  },
+  SWITCHYARD_CHANNEL_QUEUE_BYTES: {
+    default: '1048576',
+    meaning: 'The same in bytes; what is reached first counts.',
+  },
   SWITCHYARD_DEMO: { default: '', meaning: 'on or off: the demo page. Empty: on when the host is loopback.' },
   SWITCHYARD_METRICS: {
     default: 'local',
@@ -48,6 +56,7 @@ export interface Config {
   readonly mediaPort: number;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
+  readonly channelQueue: { readonly messages: number; readonly bytes: number };
   readonly demo: boolean;
   readonly demoDir: string;
   readonly metrics: MetricsAccess;
@@ -82,6 +91,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     mediaPort: port('SWITCHYARD_MEDIA_PORT', value('SWITCHYARD_MEDIA_PORT')),
     listen: listed.length > 0 ? listed : hostAddresses(),
     announce: list(value('SWITCHYARD_ANNOUNCE')),
+    channelQueue: {
+      messages: positive('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', value('SWITCHYARD_CHANNEL_QUEUE_MESSAGES')),
+      bytes: positive('SWITCHYARD_CHANNEL_QUEUE_BYTES', value('SWITCHYARD_CHANNEL_QUEUE_BYTES')),
+    },
     demo: demo === '' ? isLoopback(host) : ['on', '1', 'true', 'yes'].includes(demo),
     demoDir: join(root, 'demo'),
     metrics: metricsAccess(value('SWITCHYARD_METRICS')),

@@ -17,7 +17,13 @@ const store = await openStore({
 });
 
 // Each needs the other: sessions command the engine, the engine's events go to sessions.
-const sessions = openSessions((): Supervisor => engine, systemClock, log, store.apps.has);
+const sessions = openSessions(
+  (): Supervisor => engine,
+  systemClock,
+  log,
+  store.apps.has,
+  config.channelQueue,
+);
 const engine = superviseEngine({
   ...config,
   log,

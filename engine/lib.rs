@@ -3,6 +3,7 @@
 //! Everything but `worker` and `link` is sans-IO: time, datagrams and randomness come in as arguments.
 
 pub mod bandwidth;
+pub mod channel;
 pub mod codec;
 pub mod core;
 pub mod dtls;

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
+import { DataChannelStatus } from '../dataChannel.ts';
 import { TrackStatus } from '../model.ts';
 import type { Operation } from '../operation.ts';
 
@@ -9,7 +10,7 @@ export const getSession = {
   method: 'GET',
   path: '/sessions/:sessionId',
   success: 200,
-  response: Type.Object({ tracks: Type.Array(TrackStatus), dataChannels: Type.Array(Type.Unknown()) }),
+  response: Type.Object({ tracks: Type.Array(TrackStatus), dataChannels: Type.Array(DataChannelStatus) }),
   errors: ['session_error'],
 } as const satisfies Operation;
 

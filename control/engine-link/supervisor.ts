@@ -20,6 +20,8 @@ export interface Engine {
   hello(): HelloAnswer;
   applySession(sessionId: string, controlState: string, table: SessionTable): Promise<void>;
   closeSession(sessionId: string): Promise<void>;
+  /** A text message on one of our own data channels; rejects when it is not open any more. */
+  sendMessage(sessionId: string, channelId: number, text: string): Promise<void>;
 }
 
 export interface Supervisor extends Engine {
@@ -158,6 +160,9 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
     },
     async closeSession(sessionId) {
       await current().request({ case: 'closeSession', value: { sessionId } });
+    },
+    async sendMessage(sessionId, channelId, text) {
+      await current().request({ case: 'sendMessage', value: { channel: { sessionId, channelId }, text } });
     },
     async counters() {
       const answer = await current().request({ case: 'readCounters', value: {} });

@@ -1,4 +1,10 @@
 import type { MediaSection } from '../sdp/description.ts';
+import {
+  applicationLine,
+  checkOneApplication,
+  isApplication,
+  readDataTransport,
+} from './datachannels/section.ts';
 import { learnExtensions } from './extensions.ts';
 import { chooseFormats, learnFormats, readFormats, sameFormat } from './formats.ts';
 import type { MediaKind } from './media.ts';
@@ -29,6 +35,7 @@ export function acceptOffer(state: SessionState, offer: SessionDescription): Ses
     transceivers.push(line.transceiver);
   }
   checkSsrcs(transceivers);
+  checkOneApplication(transceivers);
   return { ...next, transceivers };
 }
 
@@ -41,6 +48,10 @@ function acceptSection(
   const kind = kindOf(section);
   const kept = old !== undefined && (section.mid === undefined || section.mid === old.mid) ? old : undefined;
   const mid = section.mid ?? old?.mid ?? freeMid(state, index);
+  if (isActive(section) && isApplication(section)) {
+    const dataTransport = readDataTransport(state, section);
+    return { state: { ...state, dataTransport }, transceiver: applicationLine(mid) };
+  }
   if (!isActive(section) || !isRtp(section)) {
     return { state, transceiver: rejected(section, kept, mid, kind) };
   }

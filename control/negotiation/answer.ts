@@ -1,5 +1,6 @@
 import type { MediaSection } from '../sdp/description.ts';
 import { checkSsrcs, readIncoming } from './accept.ts';
+import { answeredApplication } from './datachannels/section.ts';
 import { readFormats, sameFormat } from './formats.ts';
 import type { Format } from './media.ts';
 import { refuse } from './refusal.ts';
@@ -17,12 +18,24 @@ export function answer(state: SessionState, description: SessionDescription): { 
   const remote = readRemote(state, description, 'answer');
   checkOrder(state, remote.media, true);
   const peer = readTransport(state, remote, 'answer');
+  let { dataTransport } = state;
   const transceivers = offer.transceivers.map((line, index) => {
     const section = remote.media[index];
-    return section === undefined ? line : answered(state, line, section);
+    if (section === undefined) return line;
+    if (line.kind !== 'application' || !line.active) return answered(state, line, section);
+    const application = answeredApplication(state, line, section);
+    dataTransport = application.dataTransport ?? dataTransport;
+    return application.line;
   });
   checkSsrcs(transceivers);
-  return { next: { ...rest, transceivers, ...(peer === undefined ? {} : { peer }) } };
+  return {
+    next: {
+      ...rest,
+      transceivers,
+      ...(peer === undefined ? {} : { peer }),
+      ...(dataTransport === undefined ? {} : { dataTransport }),
+    },
+  };
 }
 
 function answered(state: SessionState, line: Transceiver, section: MediaSection): Transceiver {
@@ -32,6 +45,7 @@ function answered(state: SessionState, line: Transceiver, section: MediaSection)
     }
     return line;
   }
+  if (line.kind === 'application') return line;
   const accepted = isActive(section) && isRtp(section) ? readFormats(line.kind, section) : [];
   const formats = formatsOf(state, line).filter((format) =>
     accepted.some((other) => sameFormat(format, other)),

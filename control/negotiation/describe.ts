@@ -1,5 +1,6 @@
 import type { Direction } from '../sdp/description.ts';
 import { type OutgoingSection, writeSdp } from '../sdp/write.ts';
+import { describeApplication } from './datachannels/section.ts';
 import { extensionUri } from './extensions.ts';
 import { describeFormat } from './formats.ts';
 import { formatsOf } from './session.ts';
@@ -30,11 +31,22 @@ function section(
   endpoint: Endpoint,
   tagged: boolean,
 ): OutgoingSection {
+  const fingerprintSha256 = [...endpoint.fingerprintSha256]
+    .map((byte) => byte.toString(16).padStart(2, '0').toUpperCase())
+    .join(':');
   if (!line.active) {
     const as = line.refused ?? { media: line.kind, protocol: 'UDP/TLS/RTP/SAVPF', payloads: '0' };
     return { rejected: true, ...as, mid: line.mid };
   }
   const role = state.peer?.dtlsRole;
+  const shared = {
+    ice: state.ice,
+    fingerprintSha256,
+    setup: role ?? (type === 'offer' ? ('actpass' as const) : ('passive' as const)),
+    // Those of a BUNDLE stand in its first section (RFC 9143 section 7.1.3).
+    candidates: tagged ? endpoint.candidates : [],
+  };
+  if (line.kind === 'application') return describeApplication({ rejected: false, mid: line.mid, ...shared });
   const sends = line.direction === 'send' || line.direction === 'sendrecv';
   const receives = line.direction === 'recv' || line.direction === 'sendrecv';
   const { subscription } = line;
@@ -43,13 +55,7 @@ function section(
     media: line.kind,
     mid: line.mid,
     direction: DIRECTIONS[line.direction],
-    ice: state.ice,
-    fingerprintSha256: [...endpoint.fingerprintSha256]
-      .map((byte) => byte.toString(16).padStart(2, '0').toUpperCase())
-      .join(':'),
-    setup: role ?? (type === 'offer' ? 'actpass' : 'passive'),
-    // Those of a BUNDLE stand in its first section (RFC 9143 section 7.1.3).
-    candidates: tagged ? endpoint.candidates : [],
+    ...shared,
     formats: formatsOf(state, line).flatMap(describeFormat),
     extensions: line.headerExtensionIds.flatMap((id) =>
       state.headerExtensions

@@ -9,6 +9,7 @@ import {
   type TransportSchema,
 } from '../engine-link/generated/engine_pb.ts';
 import { codecNamed } from './codecs/index.ts';
+import { type ChannelTable, channelTable, DEFAULT_QUEUE } from './datachannels/table.ts';
 import type { HeaderExtensionKind, MediaKind, PeerTransport } from './media.ts';
 import { formatsOf } from './session.ts';
 import { encodingChoice } from './simulcast.ts';
@@ -19,7 +20,7 @@ export type EngineTable = {
   transport?: MessageInitShape<typeof TransportSchema>;
   publications: MessageInitShape<typeof PublicationSchema>[];
   subscriptions: MessageInitShape<typeof SubscriptionSchema>[];
-};
+} & ChannelTable;
 
 /** A track without media for so long is collected. */
 const SILENT_AFTER_MS = 30_000;
@@ -46,13 +47,14 @@ const EXTENSION_KINDS: Readonly<Record<HeaderExtensionKind, EngineExtensionKind>
 };
 
 /** What the engine shall do for the session; an outstanding offer changes nothing before its answer. */
-export function engineTable(state: SessionState): EngineTable {
+export function engineTable(state: SessionState, queue = DEFAULT_QUEUE): EngineTable {
   const lines = state.transceivers.filter((line) => line.active);
   return {
+    ...channelTable(state, queue),
     ...(state.peer === undefined ? {} : { transport: transport(state, state.peer) }),
     publications: lines.flatMap((line) => {
       const { publication, incoming } = line;
-      if (publication?.open !== true) return [];
+      if (publication?.open !== true || line.kind === 'application') return [];
       return {
         publicationId: publication.id,
         kind: KINDS[line.kind],

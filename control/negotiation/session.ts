@@ -39,7 +39,7 @@ export function findPublication(
   const transceiver = state.transceivers.find(
     ({ publication }) => publication?.open === true && publication.trackName === trackName,
   );
-  if (transceiver?.publication === undefined) return undefined;
+  if (transceiver?.publication === undefined || transceiver.kind === 'application') return undefined;
   return {
     publicationId: transceiver.publication.id,
     kind: transceiver.kind,

@@ -4,6 +4,7 @@
  * Nothing here changes in place: `negotiation` makes the next state out of the last one, and the engine
  * stores it together with the table that follows from it.
  */
+import type { DataChannel, DataTransport } from './datachannels/state.ts';
 import type { Format, HeaderExtension, MediaKind, PeerTransport } from './media.ts';
 
 /** Raised when the shape changes; a control process refuses to take over another version's sessions. */
@@ -40,12 +41,18 @@ export interface SessionState {
   readonly offer?: { readonly transceivers: readonly Transceiver[] };
   readonly nextPublicationId: number;
   readonly nextSubscriptionId: number;
+  /** SCTP, once an m=application section was agreed. */
+  readonly dataTransport?: DataTransport;
+  /** Open ones, and those that ended lately. */
+  readonly dataChannels?: readonly DataChannel[];
+  readonly nextDataChannelId?: number;
 }
 
 /** One m-line. It carries at most one publication (peer to us) and one subscription (us to peer). */
 export interface Transceiver {
   readonly mid: string;
-  readonly kind: MediaKind;
+  /** `application` carries all data channels, and no track. */
+  readonly kind: MediaKind | 'application';
   /** False: rejected or stopped, its m-line has port 0 and may be used again (RFC 8829 section 5.2.2). */
   readonly active: boolean;
   /** How the m= line of a refused section reads, where it isn't RTP as we speak it (e.g. data channels). */

@@ -24,6 +24,9 @@ export interface MediaSection {
   readonly ice?: { readonly ufrag: string; readonly password: string };
   readonly fingerprint?: { readonly algorithm: string; readonly value: string };
   readonly setup?: string;
+  /** a=sctp-port and a=max-message-size (RFC 8841) of an `application` section. */
+  readonly sctpPort?: number;
+  readonly maxMessageSize?: number;
   /** In the m= line's order; those without a=rtpmap only where RFC 3551 gives them a meaning. */
   readonly formats: readonly RtpFormat[];
   readonly extensions: readonly RtpExtension[];

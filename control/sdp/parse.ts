@@ -81,6 +81,8 @@ function section(media: ParsedMedia, session: ParsedSession): MediaSection {
           },
         }),
     ...(setup === undefined ? {} : { setup: String(setup) }),
+    ...numberNamed('sctpPort', media.sctpPort, 65_535),
+    ...numberNamed('maxMessageSize', media.maxMessageSize, 0xffff_ffff),
     formats: formats(media),
     extensions: [...(session.ext ?? []), ...(media.ext ?? [])]
       .filter((extension) => extension['encrypt-uri'] === undefined)
@@ -148,6 +150,14 @@ function formats(media: ParsedMedia): RtpFormat[] {
 
 function staticFormat(word: string): { codec: string; rate: number } | undefined {
   return Object.hasOwn(STATIC_FORMATS, word) ? STATIC_FORMATS[word] : undefined;
+}
+
+/** A number as a property, unless it is none; what is too large is the largest. */
+function numberNamed(name: 'sctpPort' | 'maxMessageSize', value: unknown, largest: number) {
+  const number = Number(value);
+  return value === undefined || !Number.isInteger(number) || number < 0
+    ? {}
+    : { [name]: Math.min(number, largest) };
 }
 
 function isSsrc(value: number): boolean {

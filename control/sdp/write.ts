@@ -8,7 +8,7 @@ export interface OutgoingDescription {
   readonly sections: readonly OutgoingSection[];
 }
 
-export type OutgoingSection = RejectedSection | ActiveSection;
+export type OutgoingSection = RejectedSection | ActiveSection | OutgoingApplication;
 
 /** An m= section with port 0 (RFC 3264 section 6). */
 export interface RejectedSection {
@@ -34,6 +34,14 @@ export interface ActiveSection {
   readonly stream?: OutgoingStream;
   /** The encodings that we receive, by rid (RFC 8851, RFC 8853); empty without simulcast. */
   readonly simulcastRids: readonly string[];
+}
+
+/** An m=application section with data channels (RFC 8841). */
+export interface OutgoingApplication
+  extends Pick<ActiveSection, 'rejected' | 'mid' | 'ice' | 'fingerprintSha256' | 'setup' | 'candidates'> {
+  readonly sctpPort: number;
+  /** Bytes. */
+  readonly maxMessageSize: number;
 }
 
 /** What we send on a section: a=msid (RFC 8830), a=ssrc and a=ssrc-group (RFC 5576). */
@@ -63,7 +71,9 @@ export function writeSdp(description: OutgoingDescription): string {
     icelite: 'ice-lite',
     ...(bundle.length === 0 ? {} : { groups: [{ type: 'BUNDLE', mids: bundle.join(' ') }] }),
     msidSemantic: { semantic: 'WMS', token: '*' },
-    media: sections.map((section) => (section.rejected ? rejected(section) : active(section))),
+    media: sections.map((section) =>
+      section.rejected ? rejected(section) : 'sctpPort' in section ? application(section) : active(section),
+    ),
   });
 }
 
@@ -114,7 +124,42 @@ function active(section: ActiveSection): WrittenMedia {
       format.feedback.map((text) => ({ payload: format.payloadType, type: text })),
     ),
     ext: section.extensions.map((extension) => ({ value: extension.id, uri: extension.uri })),
-    candidates: section.candidates.map((candidate, index) => ({
+    ...candidateLines(section.candidates),
+    ...(stream === undefined ? {} : streamLines(stream)),
+    ...(simulcastRids.length === 0
+      ? {}
+      : {
+          rids: simulcastRids.map((id) => ({ id, direction: 'recv' })),
+          simulcast: { dir1: 'recv', list1: simulcastRids.join(';') },
+        }),
+  };
+}
+
+function application(section: OutgoingApplication): WrittenMedia {
+  return {
+    type: 'application',
+    port: 9,
+    protocol: 'UDP/DTLS/SCTP',
+    payloads: 'webrtc-datachannel',
+    rtp: [],
+    fmtp: [],
+    connection: NO_ADDRESS,
+    mid: section.mid,
+    iceUfrag: section.ice.ufrag,
+    icePwd: section.ice.password,
+    fingerprint: { type: 'sha-256', hash: section.fingerprintSha256 },
+    setup: section.setup,
+    sctpPort: section.sctpPort,
+    maxMessageSize: section.maxMessageSize,
+    ...candidateLines(section.candidates),
+  };
+}
+
+function candidateLines(
+  candidates: ActiveSection['candidates'],
+): Pick<WrittenMedia, 'candidates' | 'endOfCandidates'> {
+  return {
+    candidates: candidates.map((candidate, index) => ({
       foundation: String(index + 1),
       component: 1,
       transport: 'udp',
@@ -124,14 +169,7 @@ function active(section: ActiveSection): WrittenMedia {
       port: candidate.port,
       type: 'host',
     })),
-    ...(section.candidates.length === 0 ? {} : { endOfCandidates: 'end-of-candidates' as const }),
-    ...(stream === undefined ? {} : streamLines(stream)),
-    ...(simulcastRids.length === 0
-      ? {}
-      : {
-          rids: simulcastRids.map((id) => ({ id, direction: 'recv' })),
-          simulcast: { dir1: 'recv', list1: simulcastRids.join(';') },
-        }),
+    ...(candidates.length === 0 ? {} : { endOfCandidates: 'end-of-candidates' as const }),
   };
 }
 

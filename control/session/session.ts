@@ -3,10 +3,19 @@
  * It owns and orders; `negotiation` decides.
  */
 import { limits } from '@switchyard/contract';
-import { type Engine, isEngineLost, PublicationState, TransportState } from '../engine-link/index.ts';
+import {
+  type DataChannelChanged,
+  DataTransportState,
+  type Engine,
+  isEngineLost,
+  PublicationState,
+  TransportState,
+} from '../engine-link/index.ts';
+import { type ChannelQueue, endChannels } from '../negotiation/datachannels/index.ts';
 import { endPublication, engineTable } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
 import type { Log } from '../observe/log.ts';
+import { type ChannelStatus, channelFacts } from './channels.ts';
 import type { Clock } from './clock.ts';
 import { problem } from './problem.ts';
 
@@ -25,8 +34,13 @@ export interface Session {
   connected(): Promise<boolean>;
   /** Whether media of a publication came, in time. */
   firstMedia(publicationId: number): Promise<boolean>;
+  /** Whether data channels can be used, in time. */
+  dataConnected(): Promise<boolean>;
+  channelStatus(channelId: number): ChannelStatus;
   onTransport(state: TransportState, forMs?: number): void;
   onPublication(publicationId: number, state: PublicationState): void;
+  onDataTransport(state: DataTransportState): void;
+  onDataChannel(change: DataChannelChanged): void;
   /** Ends it here and in the engine. */
   close(reason: string): void;
   /** Ends it here: the engine does not have it any more. */
@@ -38,17 +52,22 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly onClosed: (sessionId: string) => void;
+  /** After each commit and each fact from the engine. */
+  readonly onChanged: (sessionId: string) => void;
+  /** What may wait for one slow peer on one data channel. */
+  readonly channelQueue: ChannelQueue;
 }
 
 /** Makes a session around a state, new or restored. */
 export function openSession(first: SessionState, parts: SessionParts): Session {
-  const { engine, clock, log, onClosed } = parts;
+  const { engine, clock, log, onClosed, channelQueue } = parts;
   const { sessionId, appId } = first;
   let current = first;
   let closed = false;
   let queue: Promise<unknown> = Promise.resolve();
   let transport = TransportState.CONNECTING;
   const publications = new Map<number, PublicationState>();
+  const channels = channelFacts();
   const watchers = new Set<() => void>();
   let cancelExpiry = (): void => undefined;
 
@@ -70,13 +89,14 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
 
   async function apply(next: SessionState): Promise<void> {
     try {
-      await engine.applySession(sessionId, JSON.stringify(next), engineTable(next));
+      await engine.applySession(sessionId, JSON.stringify(next), engineTable(next, channelQueue));
     } catch (error) {
       if (isEngineLost(error))
         throw problem('temporarily_unavailable_error', 'The media engine is restarting; try again.');
       throw error;
     }
     current = next;
+    parts.onChanged(sessionId);
     // Each negotiation gives a session that is not connected new time.
     if (!closed && transport === TransportState.CONNECTING)
       expectLife(limits.unconnectedSessionMs, 'expired without connectivity');
@@ -113,6 +133,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
   }
 
   function tellWatchers(): void {
+    parts.onChanged(sessionId);
     for (const look of [...watchers]) look();
   }
 
@@ -157,6 +178,27 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     tellWatchers();
   }
 
+  function onDataTransport(state: DataTransportState): void {
+    if (closed) return;
+    channels.onTransport(state);
+    log.info({ sessionId, dataTransport: DataTransportState[state] }, 'data transport');
+    tellWatchers();
+  }
+
+  function onDataChannel(change: DataChannelChanged): void {
+    if (closed) return;
+    const { channelId } = change;
+    const reason = channels.onChannel(change);
+    if (reason !== undefined) {
+      log.info({ sessionId, channelId, reason }, 'data channel ended');
+      mutate((now) => endChannels(now, (channel) => channel.channelId === channelId, reason)).catch(
+        (error: unknown) =>
+          log.warn({ sessionId, channelId, error: String(error) }, 'ended data channel not collected'),
+      );
+    }
+    tellWatchers();
+  }
+
   return {
     sessionId,
     appId,
@@ -165,8 +207,12 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     mutate,
     connected: () => wait(limits.waitForTransportMs, () => transport === TransportState.CONNECTED),
     firstMedia: (id) => wait(limits.waitForMediaMs, () => publications.get(id) === PublicationState.ACTIVE),
+    dataConnected: () => wait(limits.waitForTransportMs, channels.connected),
+    channelStatus: channels.status,
     onTransport,
     onPublication,
+    onDataTransport,
+    onDataChannel,
     close,
     drop,
   };

@@ -1,11 +1,13 @@
 /** All sessions of this control: new ones, restored ones, and the engine's events to each. */
 import { type Directory, memoryDirectory } from '../cluster/directory.ts';
 import { type Engine, type Event, isEngineLost, type SessionSnapshot } from '../engine-link/index.ts';
+import { type ChannelQueue, DEFAULT_QUEUE } from '../negotiation/datachannels/index.ts';
 import type { Endpoint } from '../negotiation/index.ts';
 import { SESSION_STATE_VERSION, type SessionState } from '../negotiation/state.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from './clock.ts';
 import { problem } from './problem.ts';
+import { openServerEvents } from './serverEvents.ts';
 import { openSession, type Session } from './session.ts';
 
 export interface Sessions {
@@ -29,12 +31,14 @@ export function openSessions(
   clock: Clock,
   log: Log,
   appExists: (appId: string) => boolean = () => true,
+  channelQueue: ChannelQueue = DEFAULT_QUEUE,
 ): Sessions {
   const directory = memoryDirectory<Session>();
+  const { onChanged } = openServerEvents(directory, engine, log);
 
   function open(state: SessionState): Session {
     const onClosed = (sessionId: string): void => directory.remove(sessionId);
-    return openSession(state, { engine: engine(), clock, log, onClosed });
+    return openSession(state, { engine: engine(), clock, log, onClosed, onChanged, channelQueue });
   }
 
   function endpoint(): Endpoint {
@@ -64,6 +68,8 @@ export function openSessions(
     directory.add(session);
     for (const { publicationId, state: media } of snapshot.publications)
       session.onPublication(publicationId, media);
+    session.onDataTransport(snapshot.dataTransportState);
+    for (const channel of snapshot.dataChannels) session.onDataChannel(channel);
     session.onTransport(snapshot.transportState, Number(snapshot.transportStateForMs));
     // Control died between deleting the app and ending its calls.
     if (!appExists(state.appId)) session.close('app deleted');
@@ -108,6 +114,8 @@ export function openSessions(
       if (body.case === 'transportState') session?.onTransport(body.value);
       if (body.case === 'publicationChanged')
         session?.onPublication(body.value.publicationId, body.value.state);
+      if (body.case === 'dataTransportState') session?.onDataTransport(body.value);
+      if (body.case === 'dataChannelChanged') session?.onDataChannel(body.value);
     },
     onSnapshot(snapshots) {
       const alive = new Set(snapshots.map(({ sessionId }) => sessionId));

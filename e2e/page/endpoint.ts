@@ -2,6 +2,8 @@
  * Makes a page an endpoint: one PeerConnection and the calls that a client of the API makes.
  * It talks to the API straight from the page, as clients do, so CORS is under test as well.
  */
+import { channelsOf } from './channels.ts';
+
 export interface ApiAddress {
   /** Base URL of the app. */
   readonly api: string;
@@ -63,6 +65,7 @@ interface TracksReply {
   readonly tracks?: readonly TrackResult[];
 }
 
+const channelCalls = channelsOf({ request, pc: () => pc, sessionId: () => sessionId });
 let pc = new RTCPeerConnection();
 let server: ApiAddress | undefined;
 let sessionId = '';
@@ -281,6 +284,7 @@ async function gathered(): Promise<string> {
 }
 
 const endpoint = {
+  ...channelCalls,
   connect,
   publish,
   publishDiscovered,

@@ -34,10 +34,16 @@ impl Engine {
         self.apply_publications(key, table.publications, now);
         self.apply_subscriptions(key, table.subscriptions, now);
         self.begin_allocation(key, now);
+        self.apply_data_transport(key, table.data_transport);
+        self.apply_channels(key, table.channels, now);
         Ok(())
     }
 
     fn check_transport(&self, existing: Option<SessionKey>, table: &Table) -> Result<(), String> {
+        let has_data = existing.is_some_and(|key| self.sessions[key].data.is_some());
+        if has_data && table.data_transport.is_none() {
+            return Err("a data transport cannot be taken away".into());
+        }
         let current = existing.and_then(|key| self.sessions[key].transport.as_ref());
         match (&table.transport, current) {
             (None, Some(_)) => Err("a transport cannot be taken away".into()),
@@ -319,6 +325,9 @@ impl Engine {
         }
         for &subscription in &session.subscriptions {
             self.end_subscription(subscription);
+        }
+        for &channel in &session.channels {
+            self.end_channel(channel);
         }
         session.addresses.clear(key, &mut self.by_address);
         if let Some(transport) = &session.transport {

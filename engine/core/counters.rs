@@ -53,6 +53,22 @@ discards! {
     SubscriberNotConnected => "discarded_subscriber_not_connected",
     /// It does not fit, or the cipher refused.
     NotProtected => "discarded_not_protected",
+    /// Application data that is no SCTP packet which a session expects.
+    SctpRejected => "discarded_sctp_rejected",
+    /// Not a message as our descriptions allow them: channel establishment, unknown protocol, too long.
+    MessageUnusable => "discarded_message_unusable",
+    /// No channel has this stream.
+    MessageUnknownChannel => "discarded_message_unknown_channel",
+    /// From a subscriber that may not reply.
+    MessageMayNotReply => "discarded_message_may_not_reply",
+    /// For a subscriber whose first message has not come.
+    MessageBeforeAck => "discarded_message_before_ack",
+    /// Longer than the subscriber takes.
+    MessageTooLong => "discarded_message_too_long",
+    /// The oldest in an unreliable channel's full queue.
+    MessageOvertaken => "discarded_message_overtaken",
+    /// The stream was just being closed.
+    MessageNotSent => "discarded_message_not_sent",
 }
 
 /// Counts since the engine's start.
@@ -68,6 +84,10 @@ pub struct Counters {
     pub packets_padded: u64,
     /// Key frames asked for.
     pub key_frames_requested: u64,
+    /// Messages that came on data channels.
+    pub messages_received: u64,
+    /// Messages that went out on data channels, each subscriber's counted.
+    pub messages_delivered: u64,
     discards: [u64; Discard::NAMES.len()],
 }
 
@@ -86,6 +106,8 @@ impl Counters {
             ("packets_retransmitted", self.packets_retransmitted),
             ("packets_padded", self.packets_padded),
             ("key_frames_requested", self.key_frames_requested),
+            ("messages_received", self.messages_received),
+            ("messages_delivered", self.messages_delivered),
         ];
         list.extend(Discard::NAMES.iter().copied().zip(self.discards));
         list

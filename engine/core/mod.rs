@@ -18,6 +18,8 @@ use crate::wire::demux::{DatagramKind, classify};
 
 mod apply;
 mod bandwidth;
+mod channel_table;
+mod channels;
 mod counters;
 mod encodings;
 mod feedback_path;
@@ -29,6 +31,7 @@ mod session;
 mod table;
 mod timers;
 
+use channels::Channel;
 use counters::Counters;
 pub use counters::Discard;
 use outbox::Outbox;
@@ -44,6 +47,8 @@ new_key_type! {
     pub struct EncodingKey;
     /// A subscription in the engine.
     pub struct SubscriptionKey;
+    /// A data channel in the engine.
+    pub struct ChannelKey;
 }
 
 /// What the engine must know of the machine.
@@ -64,6 +69,9 @@ pub struct Engine {
     publications: SlotMap<PublicationKey, Publication>,
     encodings: SlotMap<EncodingKey, Encoding>,
     subscriptions: SlotMap<SubscriptionKey, Subscription>,
+    channels: SlotMap<ChannelKey, Channel>,
+    /// Sessions with work on their data channels, whose turn comes.
+    turns: VecDeque<SessionKey>,
     by_id: HashMap<String, SessionKey>,
     by_ufrag: HashMap<String, SessionKey>,
     by_address: HashMap<(u16, SocketAddr), SessionKey>,
@@ -87,6 +95,8 @@ impl Engine {
             publications: SlotMap::with_key(),
             encodings: SlotMap::with_key(),
             subscriptions: SlotMap::with_key(),
+            channels: SlotMap::with_key(),
+            turns: VecDeque::new(),
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
@@ -131,12 +141,18 @@ impl Engine {
                 Timer::Bandwidth(key) => self.bandwidth_due(key, now, outbox),
                 Timer::Layers(key) => self.layers_due(key, now),
                 Timer::Silence(key) => self.silence_due(key, now),
+                Timer::Data(key) => self.data_due(key, now),
+                Timer::ChannelAck(key) => self.ack_due(key),
             }
         }
+        self.take_turns(now, outbox);
     }
 
     /// When `handle_timeout` is due.
     pub fn next_timeout(&self) -> Option<Instant> {
+        if self.has_turns() {
+            return Some(self.started);
+        }
         self.timers.next()
     }
 
@@ -237,6 +253,7 @@ impl Engine {
                 .push_back(requests::transport_event(&session.id, state));
             self.transport_changed(key, now);
         }
+        self.receive_data(key, now);
     }
 
     /// A subscriber that has just connected wants key frames at once.

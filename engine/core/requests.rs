@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::Engine;
+use super::channel_table;
+use super::channels::{Channel, ChannelEnd, ChannelState, DataTransport, DataTransportState};
 use super::outbox::Outbox;
 use crate::forward::publication::Activity;
 use crate::link::proto::{self, answer, event, request};
@@ -32,6 +34,7 @@ impl Engine {
                 self.leave(now, outbox);
                 Ok(done)
             }
+            Some(request::Body::SendMessage(message)) => self.send(message).map(|()| done),
             None => Err("the request has no body that this engine knows".to_owned()),
         };
         let body =
@@ -40,6 +43,11 @@ impl Engine {
             id: request.id,
             body: Some(body),
         }
+    }
+
+    fn send(&mut self, message: proto::SendMessage) -> Result<(), String> {
+        let name = message.channel.as_ref().ok_or("channel is missing")?;
+        self.send_message(&channel_table::name(name)?, message.text)
     }
 
     fn hello(&self) -> proto::HelloAnswer {
@@ -83,6 +91,14 @@ impl Engine {
                             state: publication_state(publication.activity).into(),
                         }
                     })
+                    .collect(),
+                data_transport_state: (session.data.as_ref())
+                    .map_or(proto::DataTransportState::Unspecified, |data| {
+                        data_transport_state(data.state)
+                    })
+                    .into(),
+                data_channels: (session.channels.iter())
+                    .map(|&key| channel_changed(&self.channels[key], session.data.as_ref()))
                     .collect(),
             }
         });
@@ -169,5 +185,66 @@ fn publication_state(activity: Activity) -> proto::PublicationState {
         Activity::Waiting => proto::PublicationState::Waiting,
         Activity::Active => proto::PublicationState::Active,
         Activity::Silent => proto::PublicationState::Silent,
+    }
+}
+
+/// The news that SCTP is in another state.
+pub fn data_transport_event(session_id: &str, state: DataTransportState) -> proto::Event {
+    let state: i32 = data_transport_state(state).into();
+    proto::Event {
+        session_id: session_id.to_owned(),
+        body: Some(event::Body::DataTransportState(state)),
+    }
+}
+
+/// The news that a channel is in another state.
+pub fn channel_event(
+    session_id: &str,
+    channel: &Channel,
+    data: Option<&DataTransport>,
+) -> proto::Event {
+    proto::Event {
+        session_id: session_id.to_owned(),
+        body: Some(event::Body::DataChannelChanged(channel_changed(
+            channel, data,
+        ))),
+    }
+}
+
+fn channel_changed(channel: &Channel, data: Option<&DataTransport>) -> proto::DataChannelChanged {
+    let connected = data.is_some_and(|data| data.state == DataTransportState::Connected);
+    let (state, end) = match channel.state {
+        ChannelState::Open if connected && !channel.awaits_ack() => (
+            proto::DataChannelState::Open,
+            proto::DataChannelEnd::Unspecified,
+        ),
+        ChannelState::Open => (
+            proto::DataChannelState::Initializing,
+            proto::DataChannelEnd::Unspecified,
+        ),
+        ChannelState::Closed(end) => (proto::DataChannelState::Closed, channel_end(end)),
+    };
+    proto::DataChannelChanged {
+        channel_id: channel.settings.id,
+        state: state.into(),
+        end: end.into(),
+    }
+}
+
+fn channel_end(end: ChannelEnd) -> proto::DataChannelEnd {
+    match end {
+        ChannelEnd::ByPeer => proto::DataChannelEnd::ByPeer,
+        ChannelEnd::QueueFull => proto::DataChannelEnd::QueueFull,
+        ChannelEnd::NoAck => proto::DataChannelEnd::NoAck,
+        ChannelEnd::PublicationEnded => proto::DataChannelEnd::PublicationEnded,
+        ChannelEnd::TransportClosed => proto::DataChannelEnd::TransportClosed,
+    }
+}
+
+fn data_transport_state(state: DataTransportState) -> proto::DataTransportState {
+    match state {
+        DataTransportState::Connecting => proto::DataTransportState::Connecting,
+        DataTransportState::Connected => proto::DataTransportState::Connected,
+        DataTransportState::Closed => proto::DataTransportState::Closed,
     }
 }

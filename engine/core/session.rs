@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::{EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
+use super::channels::{DataTransport, Pending, Streams};
+use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
 use crate::bandwidth::estimator::Estimator;
 use crate::bandwidth::pacer::Pacer;
 use crate::transport::Transport;
@@ -110,6 +111,13 @@ pub struct Session {
     /// The estimate that was shared out last, in bit/s, and when to do it again.
     pub allocated: u64,
     pub allocate_at: Option<Instant>,
+    /// SCTP, once the descriptions agreed on it.
+    pub data: Option<DataTransport>,
+    pub channels: Vec<ChannelKey>,
+    /// Channels that are not closed, by their SCTP stream.
+    pub streams: Streams,
+    /// Channels with messages that wait, each once.
+    pub pending: Pending,
 }
 
 /// SSRCs that a peer may use without announcing them.
@@ -140,6 +148,10 @@ impl Session {
             bandwidth_timer: None,
             allocated: 0,
             allocate_at: None,
+            data: None,
+            channels: Vec::new(),
+            streams: Streams::new(),
+            pending: Pending::new(),
         }
     }
 }

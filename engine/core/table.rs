@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::channel_table::{self, ChannelSettings, DataTransportSettings};
 use super::session::ExtensionIds;
 use crate::codec::Codec;
 use crate::dtls::{Fingerprint, HashAlgorithm, Role};
@@ -19,6 +20,8 @@ pub struct Table {
     pub transport: Option<(TransportSettings, ExtensionIds)>,
     pub publications: Vec<PublicationSettings>,
     pub subscriptions: Vec<SubscriptionSettings>,
+    pub data_transport: Option<DataTransportSettings>,
+    pub channels: Vec<ChannelSettings>,
 }
 
 /// Reads a table.
@@ -41,6 +44,12 @@ pub fn read(request: &proto::ApplySession) -> Result<Table, String> {
             .iter()
             .map(subscription)
             .collect::<Result<_, _>>()?,
+        data_transport: (request.data_transport.as_ref())
+            .map(channel_table::transport)
+            .transpose()?,
+        channels: (request.data_channels.iter())
+            .map(channel_table::channel)
+            .collect::<Result<_, _>>()?,
     };
     let incoming = table.publications.iter().flat_map(|publication| {
         let rtx = publication.rtx_ssrcs.iter().map(|&(rtx, _)| rtx);
@@ -60,6 +69,11 @@ pub fn read(request: &proto::ApplySession) -> Result<Table, String> {
     distinct(
         table.subscriptions.iter().map(|s| s.id),
         "a subscription_id",
+    )?;
+    distinct(table.channels.iter().map(|c| c.id), "a channel_id")?;
+    distinct(
+        table.channels.iter().map(|c| c.stream.into()),
+        "a stream_id",
     )?;
     Ok(table)
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::{EncodingKey, PublicationKey, SessionKey};
+use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey};
 
 /// Work that falls due. What has ended by then is ignored by its handler.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -23,6 +23,10 @@ pub enum Timer {
     Layers(PublicationKey),
     /// Whether media still comes.
     Silence(PublicationKey),
+    /// SCTP of a session.
+    Data(SessionKey),
+    /// A subscriber's first message, which is waited for.
+    ChannelAck(ChannelKey),
 }
 
 /// All timers.

@@ -1,11 +1,14 @@
-//! DTLS 1.2 and 1.3 (RFC 6347, RFC 9147) as far as SRTP needs it: a handshake that ends in keys (RFC 5764).
+//! DTLS 1.2 and 1.3 (RFC 6347, RFC 9147) as far as WebRTC needs it: a handshake that ends in keys for SRTP
+//! (RFC 5764), and application data, which is SCTP's (RFC 8261).
 //!
 //! The only folder that knows the crate `dimpl`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
+use bytes::Bytes;
 
 use crate::srtp;
 
@@ -98,6 +101,8 @@ pub enum DtlsEvent {
         /// Opens what the peer sends.
         receiver: srtp::Master,
     },
+    /// The handshake is done with a peer that has no use for SRTP: application data is all that it sends.
+    WithoutSrtp,
     /// The handshake failed, the certificate is another one's, or the peer said goodbye.
     Closed,
 }
@@ -109,6 +114,11 @@ pub struct Dtls {
     fingerprint: Fingerprint,
     peer_verified: bool,
     keys: Option<(dimpl::KeyingMaterial, dimpl::SrtpProfile)>,
+    /// Set for one `poll` when the handshake is done.
+    connected: bool,
+    said_goodbye: bool,
+    /// Application data of the verified peer; bounded by dimpl's receive queue and taken after each datagram.
+    received: VecDeque<Bytes>,
     timeout: Option<Instant>,
 }
 
@@ -119,8 +129,8 @@ enum State {
     Closed,
 }
 
-/// The largest record that dimpl makes fits with room to spare.
-const RECORD_BUFFER: usize = 4096;
+/// Records of WebRTC peers fit into a datagram; a larger one gets a buffer of its own.
+const RECORD_BUFFER: usize = 2048;
 
 impl Dtls {
     /// A connection that has not begun.
@@ -148,6 +158,9 @@ impl Dtls {
             fingerprint,
             peer_verified: false,
             keys: None,
+            connected: false,
+            said_goodbye: false,
+            received: VecDeque::new(),
             timeout: (role == Role::Active).then_some(now),
         }
     }
@@ -208,42 +221,44 @@ impl Dtls {
         }
     }
 
+    /// Application data of the peer, a record each.
+    pub fn received(&mut self) -> Option<Bytes> {
+        self.received.pop_front()
+    }
+
+    /// Protects application data and gives the datagrams to `send`; nothing happens before the handshake is done.
+    pub fn send_data(&mut self, data: &[u8], send: impl FnMut(&[u8])) {
+        if let State::Running(inner) = &mut self.state
+            && self.peer_verified
+            && inner.send_application_data(data).is_ok()
+        {
+            self.drain(send);
+        }
+    }
+
     /// Drains what is to be sent into `send` and tells what happened.
-    pub fn poll(&mut self, mut send: impl FnMut(&[u8])) -> Option<DtlsEvent> {
-        let inner = match &mut self.state {
+    pub fn poll(&mut self, send: impl FnMut(&[u8])) -> Option<DtlsEvent> {
+        self.drain(send);
+        match self.state {
             State::Listening(_) => return None,
-            State::Running(inner) => inner,
+            State::Running(_) => {}
             State::Closed => {
                 self.timeout = None;
                 return Some(DtlsEvent::Closed);
             }
-        };
-        let mut buffer = vec![0; RECORD_BUFFER];
-        let mut connected = false;
-        let mut closed = false;
-        loop {
-            match inner.poll_output(&mut buffer) {
-                dimpl::Output::Packet(record) => send(record),
-                dimpl::Output::BufferTooSmall { needed } => buffer.resize(needed, 0),
-                dimpl::Output::Timeout(at) => {
-                    self.timeout = Some(at);
-                    break;
-                }
-                dimpl::Output::Connected => connected = true,
-                dimpl::Output::PeerCert(der) => self.peer_verified = self.fingerprint.matches(der),
-                dimpl::Output::KeyingMaterial(material, profile) => {
-                    self.keys = Some((material, profile));
-                }
-                dimpl::Output::CloseNotify => closed = true,
-                _ => {}
-            }
         }
-        let _ = connected;
+        let mut closed = self.said_goodbye;
         if let Some((material, profile)) = self.keys.take() {
             // Keys of a peer that is not the described one are worth nothing (RFC 5763 section 5).
+            self.connected = false;
             match self.peer_verified.then(|| self.split(&material, profile)) {
                 Some(Some(keys)) => return Some(keys),
                 _ => closed = true,
+            }
+        } else if std::mem::take(&mut self.connected) {
+            match self.peer_verified {
+                true => return Some(DtlsEvent::WithoutSrtp),
+                false => closed = true,
             }
         }
         if closed {
@@ -252,6 +267,39 @@ impl Dtls {
             return Some(DtlsEvent::Closed);
         }
         None
+    }
+
+    fn drain(&mut self, mut send: impl FnMut(&[u8])) {
+        let State::Running(inner) = &mut self.state else {
+            return;
+        };
+        let mut usual = [0; RECORD_BUFFER];
+        let mut large = Vec::new();
+        loop {
+            let buffer = if large.is_empty() {
+                &mut usual[..]
+            } else {
+                &mut large[..]
+            };
+            match inner.poll_output(buffer) {
+                dimpl::Output::Packet(record) => send(record),
+                dimpl::Output::BufferTooSmall { needed } => large = vec![0; needed],
+                dimpl::Output::Timeout(at) => {
+                    self.timeout = Some(at);
+                    return;
+                }
+                dimpl::Output::Connected => self.connected = true,
+                dimpl::Output::PeerCert(der) => self.peer_verified = self.fingerprint.matches(der),
+                dimpl::Output::KeyingMaterial(material, profile) => {
+                    self.keys = Some((material, profile));
+                }
+                dimpl::Output::ApplicationData(data) if self.peer_verified => {
+                    self.received.push_back(Bytes::copy_from_slice(data));
+                }
+                dimpl::Output::CloseNotify => self.said_goodbye = true,
+                _ => {}
+            }
+        }
     }
 
     fn split(&self, material: &[u8], profile: dimpl::SrtpProfile) -> Option<DtlsEvent> {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, Role};
 use crate::ice::{Credentials, Ice, IceEvent};
 use crate::srtp;
@@ -55,10 +57,11 @@ pub struct Transport {
     settings: TransportSettings,
     ice: Ice,
     dtls: Dtls,
-    /// Present once the handshake is done.
+    /// Present once the handshake is done, with a peer that speaks SRTP.
     pub keys: Option<Keys>,
     /// Present once the peer nominated one.
     pub path: Option<Path>,
+    secured: bool,
     state: TransportState,
     since: Instant,
 }
@@ -95,6 +98,7 @@ impl Transport {
             dtls,
             keys: None,
             path: None,
+            secured: false,
             state: TransportState::Connecting,
             since: now,
         }
@@ -144,6 +148,18 @@ impl Transport {
     /// Takes DTLS records from a validated address.
     pub fn handle_dtls(&mut self, certificate: &Certificate, now: Instant, datagram: &[u8]) {
         self.dtls.handle_datagram(certificate, now, datagram);
+    }
+
+    /// The next record of application data that the peer sent.
+    pub fn received(&mut self) -> Option<Bytes> {
+        self.dtls.received()
+    }
+
+    /// Sends application data; without a path it is lost, as on any network.
+    pub fn send_data(&mut self, data: &[u8], mut each: impl FnMut(Path, &[u8])) {
+        if let Some(path) = self.path {
+            self.dtls.send_data(data, |record| each(path, record));
+        }
     }
 
     /// Lets time pass.
@@ -226,6 +242,11 @@ impl Transport {
                         sender: srtp::Sender::new(profile, &sender),
                         receiver: srtp::Receiver::new(profile, &receiver),
                     });
+                    self.secured = true;
+                    self.settle(now);
+                }
+                Some(DtlsEvent::WithoutSrtp) => {
+                    self.secured = true;
                     self.settle(now);
                 }
                 Some(DtlsEvent::Closed) => {
@@ -241,7 +262,7 @@ impl Transport {
     }
 
     fn settle(&mut self, now: Instant) {
-        if self.path.is_some() && self.keys.is_some() {
+        if self.path.is_some() && self.secured {
             self.enter(TransportState::Connected, now);
         }
     }

@@ -1,5 +1,15 @@
 // Made from the OpenAPI document by scripts/generate.mjs; not written by hand.
 
+export interface CloseDataChannelsRequest {
+  readonly dataChannels: readonly {
+    readonly id: number;
+  }[];
+}
+
+export interface CloseDataChannelsResponse {
+  readonly dataChannels: readonly DataChannelResult[];
+}
+
 export interface CloseTracksRequest {
   readonly tracks: readonly {
     readonly mid: string;
@@ -23,9 +33,58 @@ export interface CreateSessionResponse {
   readonly sessionDescription?: SessionDescription;
 }
 
+export interface DataChannelObject {
+  readonly location?: 'local' | 'remote';
+  readonly dataChannelName?: string;
+  readonly sessionId?: string;
+  readonly ordered?: boolean;
+  readonly maxRetransmits?: number;
+  readonly maxPacketLifeTime?: number;
+  readonly waitForAck?: boolean;
+  readonly canReply?: boolean;
+}
+
+export interface DataChannelResult {
+  readonly location?: 'local' | 'remote';
+  readonly dataChannelName?: string;
+  readonly sessionId?: string;
+  readonly id?: number;
+  readonly canReply?: boolean;
+  readonly errorCode?: string;
+  readonly errorDescription?: string;
+}
+
+export interface DataChannelStatus {
+  readonly location: 'local' | 'remote';
+  readonly sessionId?: string;
+  readonly dataChannelName: string;
+  readonly id: number;
+  readonly status: 'active' | 'inactive' | 'initializing';
+  readonly reason?: 'closed_by_peer' | 'queue_full' | 'no_ack' | 'publication_ended' | 'transport_closed';
+}
+
+export interface EstablishDataChannelsRequest {
+  readonly dataChannel: DataChannelObject;
+  readonly sessionDescription?: SessionDescription;
+}
+
+export interface EstablishDataChannelsResponse {
+  readonly sessionDescription?: SessionDescription;
+  readonly requiresImmediateRenegotiation: boolean;
+  readonly dataChannel: DataChannelResult;
+}
+
 export interface GetSessionResponse {
   readonly tracks: readonly TrackStatus[];
-  readonly dataChannels: readonly unknown[];
+  readonly dataChannels: readonly DataChannelStatus[];
+}
+
+export interface NewDataChannelsRequest {
+  readonly dataChannels: readonly DataChannelObject[];
+}
+
+export interface NewDataChannelsResponse {
+  readonly dataChannels: readonly DataChannelResult[];
 }
 
 export interface NewTracksRequest {
@@ -87,6 +146,20 @@ export interface TrackStatus {
   readonly status: 'active' | 'inactive';
 }
 
+export interface UpdateDataChannelsRequest {
+  readonly dataChannels: readonly {
+    readonly location?: 'local' | 'remote';
+    readonly id?: number;
+    readonly sessionId?: string;
+    readonly dataChannelName?: string;
+    readonly canReply: boolean;
+  }[];
+}
+
+export interface UpdateDataChannelsResponse {
+  readonly dataChannels: readonly DataChannelResult[];
+}
+
 export interface UpdateTracksRequest {
   readonly tracks: readonly TrackObject[];
 }
@@ -115,6 +188,14 @@ export interface Client {
   updateTracks(sessionId: string, body: UpdateTracksRequest, options?: CallOptions): Promise<UpdateTracksResponse>;
   /** What a session sends and receives. */
   getSession(sessionId: string, options?: CallOptions): Promise<GetSessionResponse>;
+  /** Open the transport of data channels. */
+  establishDataChannels(sessionId: string, body: EstablishDataChannelsRequest, options?: CallOptions): Promise<EstablishDataChannelsResponse>;
+  /** Add data channels: publish local ones, receive remote ones. */
+  newDataChannels(sessionId: string, body: NewDataChannelsRequest, options?: CallOptions): Promise<NewDataChannelsResponse>;
+  /** Change who may reply on data channels. */
+  updateDataChannels(sessionId: string, body: UpdateDataChannelsRequest, options?: CallOptions): Promise<UpdateDataChannelsResponse>;
+  /** Close data channels. */
+  closeDataChannels(sessionId: string, body: CloseDataChannelsRequest, options?: CallOptions): Promise<CloseDataChannelsResponse>;
 }
 
 /** Where each operation is, relative to the base URL of the app. */
@@ -125,4 +206,8 @@ export const operations = {
   closeTracks: { method: 'PUT', path: '/sessions/{sessionId}/tracks/close', hasBody: true },
   updateTracks: { method: 'PUT', path: '/sessions/{sessionId}/tracks/update', hasBody: true },
   getSession: { method: 'GET', path: '/sessions/{sessionId}', hasBody: false },
+  establishDataChannels: { method: 'POST', path: '/sessions/{sessionId}/datachannels/establish', hasBody: true },
+  newDataChannels: { method: 'POST', path: '/sessions/{sessionId}/datachannels/new', hasBody: true },
+  updateDataChannels: { method: 'PUT', path: '/sessions/{sessionId}/datachannels/update', hasBody: true },
+  closeDataChannels: { method: 'PUT', path: '/sessions/{sessionId}/datachannels/close', hasBody: true },
 } as const;

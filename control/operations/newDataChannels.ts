@@ -1,0 +1,150 @@
+import {
+  type DataChannelObject,
+  type DataChannelResult,
+  limits,
+  type NewDataChannelsRequest,
+  type NewDataChannelsResponse,
+} from '@switchyard/contract';
+import {
+  allocate,
+  findChannel,
+  grantReply,
+  SERVER_EVENTS,
+  type WantedChannel,
+} from '../negotiation/datachannels/index.ts';
+import type { SessionState } from '../negotiation/state.ts';
+import { type Problem, problem } from '../session/problem.ts';
+import type { Session } from '../session/session.ts';
+import { failed, repeatedChannel } from './channelResults.ts';
+import type { Call } from './context.ts';
+
+const LONGEST_NAME = 256;
+
+/** POST /sessions/{sessionId}/datachannels/new */
+export async function newDataChannels(call: Call<NewDataChannelsRequest>): Promise<NewDataChannelsResponse> {
+  const session = call.sessions.get(call.appId, call.sessionId);
+  const { dataChannels } = call.body;
+  check(dataChannels);
+  // Before our turn in the session's queue: the answer that connects it may come behind us.
+  if (!(await session.dataConnected())) {
+    call.sessions.get(call.appId, call.sessionId);
+    throw problem(
+      'session_error',
+      'The transport of data channels is not connected: establish it, or connect and try again.',
+      425,
+    );
+  }
+  const { items } = await session.mutate((state) => {
+    let next: SessionState = state;
+    const items: DataChannelResult[] = [];
+    for (const wanted of dataChannels) {
+      const made = make(call, next, wanted);
+      next = made.next;
+      items.push(made.item);
+    }
+    return { next, items };
+  });
+  // Who may reply is the publisher's state. Not within our own turn: two sessions could wait for each other.
+  const granted = items.map((item, index) =>
+    dataChannels[index]?.canReply && item.errorCode === undefined ? grant(call, session, item) : item,
+  );
+  return { dataChannels: await Promise.all(granted) };
+}
+
+function check(dataChannels: readonly DataChannelObject[]): void {
+  if (dataChannels.length === 0 || dataChannels.length > limits.dataChannelsPerRequest)
+    throw wrong(`Give 1 to ${limits.dataChannelsPerRequest} dataChannels.`);
+  const location = dataChannels[0]?.location;
+  for (const channel of dataChannels) {
+    const { dataChannelName = '', sessionId, maxRetransmits, maxPacketLifeTime } = channel;
+    if (channel.location === undefined) throw wrong('Each data channel needs a location.');
+    if (channel.location !== location)
+      throw wrong('The data channels of one request must be all local or all remote; send two requests.');
+    if (dataChannelName === '' || dataChannelName.length > LONGEST_NAME)
+      throw wrong(`Each data channel needs a dataChannelName of 1 to ${LONGEST_NAME} characters.`);
+    if (dataChannelName === SERVER_EVENTS)
+      throw wrong(`The name "${SERVER_EVENTS}" is reserved; establish opens that channel.`);
+    if (location === 'remote' && !sessionId)
+      throw wrong("Each remote data channel needs the publisher's sessionId.");
+    if (location === 'local' && (channel.canReply || channel.waitForAck))
+      throw wrong('canReply and waitForAck are for remote data channels.');
+    if (maxRetransmits !== undefined && maxPacketLifeTime !== undefined)
+      throw wrong('maxRetransmits and maxPacketLifeTime exclude each other; give one of them or none.');
+    for (const limit of [maxRetransmits, maxPacketLifeTime])
+      if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0 && limit <= 65_535))
+        throw wrong('maxRetransmits and maxPacketLifeTime must be integers from 0 to 65535.');
+  }
+}
+
+function make(
+  { sessions, appId, sessionId: ownId }: Call<unknown>,
+  state: SessionState,
+  wanted: DataChannelObject,
+): { next: SessionState; item: DataChannelResult } {
+  const { location, dataChannelName: name = '', sessionId } = wanted;
+  const about: DataChannelResult = {
+    ...(location === undefined ? {} : { location }),
+    dataChannelName: name,
+    ...(sessionId === undefined || location === 'local' ? {} : { sessionId }),
+  };
+  const found = location === 'local' ? ({ kind: 'publication' } as const) : subscription();
+  if ('errorCode' in found) return { next: state, item: { ...about, ...found } };
+  const { next, result } = allocate(state, {
+    name,
+    ...sending(wanted),
+    role: found as WantedChannel['role'],
+  });
+  return 'repeated' in result
+    ? { next, item: { ...about, ...repeatedChannel(result.repeated) } }
+    : { next, item: { ...about, id: result.channel.id } };
+
+  function subscription(): WantedChannel['role'] | DataChannelResult {
+    if (sessionId === undefined || sessionId === ownId)
+      return failed('not_found_track_error', 'A session cannot receive its own data channel.');
+    const publisher = sessions.directory.session(appId, sessionId);
+    if (publisher === undefined)
+      return failed(
+        'not_found_track_error',
+        sessions.directory.wasClosed(appId, sessionId)
+          ? 'The publisher session is closed.'
+          : 'No such session in this app.',
+      );
+    const channel = findChannel(publisher.state(), name);
+    if (channel === undefined)
+      return failed('not_found_track_error', 'The publisher session has no open data channel of that name.');
+    return {
+      kind: 'subscription',
+      publication: { sessionId, channelId: channel.channelId },
+      waitForAck: wanted.waitForAck ?? false,
+    };
+  }
+}
+
+function sending({ ordered = true, maxRetransmits, maxPacketLifeTime }: DataChannelObject) {
+  return {
+    ordered,
+    ...(maxRetransmits === undefined ? {} : { maxRetransmits }),
+    ...(maxPacketLifeTime === undefined ? {} : { maxPacketLifeTime }),
+  };
+}
+
+/** Makes the new subscription the one that may reply. */
+async function grant(
+  { sessions, appId }: Call<unknown>,
+  session: Session,
+  item: DataChannelResult,
+): Promise<DataChannelResult> {
+  const channel = session.state().dataChannels?.find(({ id, open }) => open && id === item.id);
+  if (channel?.role.kind !== 'subscription') return item;
+  const { channelId, sessionId } = channel.role.publication;
+  const publisher = sessions.directory.session(appId, sessionId);
+  // A publisher that is gone by now ends the subscription as well.
+  await publisher?.mutate((state) => ({
+    next: grantReply(state, channelId, { sessionId: session.sessionId, channelId: channel.channelId }),
+  }));
+  return { ...item, canReply: true };
+}
+
+function wrong(description: string): Problem {
+  return problem('invalid_params', description);
+}
