@@ -1,5 +1,6 @@
 /** The HTTP API: routes from the contract, secrets, CORS, bodies and error replies. */
 import { randomUUID } from 'node:crypto';
+import { createRequire } from 'node:module';
 import cors from '@fastify/cors';
 import { limits } from '@switchyard/contract';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
@@ -12,9 +13,14 @@ import { addAccountApi } from './accountApi.ts';
 import { bearer } from './bearer.ts';
 import { addConnectionApi } from './connectionApi.ts';
 import { demo } from './demo.ts';
+import { docs } from './docs.ts';
 import { errorReply } from './errors.ts';
 import { addMetrics } from './metrics.ts';
 import { rateLimit } from './rateLimit.ts';
+
+const { version } = createRequire(import.meta.url)('@switchyard/contract/package.json') as {
+  version: string;
+};
 
 export interface ServerParts {
   readonly sessions: Sessions;
@@ -88,6 +94,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
       onTurnKeyDeleted: parts.onTurnKeyDeleted ?? (() => undefined),
     }),
   );
+  await app.register(docs, { version });
   if (parts.demoDir !== undefined)
     await app.register(
       demo({ directory: parts.demoDir, appId: store.firstAppId, host: parts.host, sessions, store, limit }),

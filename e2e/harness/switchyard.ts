@@ -33,7 +33,10 @@ export interface Switchyard {
  * Media listens on loopback unless said otherwise. Firefox wants an empty `listen` (all of this host): it pairs
  * candidates of its own network addresses with no loopback one.
  */
-export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchyard> {
+export async function startSwitchyard(
+  listen = '127.0.0.1,::1',
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Switchyard> {
   const dataDir = await mkdtemp(join(tmpdir(), 'switchyard-e2e-'));
   const port = await freeTcpPort();
   const mediaPort = await freeUdpPort();
@@ -60,6 +63,7 @@ export async function startSwitchyard(listen = '127.0.0.1,::1'): Promise<Switchy
         SWITCHYARD_ACCOUNT_ID: accountId,
         SWITCHYARD_ACCOUNT_TOKEN: accountToken,
         SWITCHYARD_LOG_LEVEL: 'debug',
+        ...settings,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
