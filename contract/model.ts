@@ -1,5 +1,15 @@
 /** The things that operations speak of, as schemas and as types. */
 import { type Static, Type } from '@sinclair/typebox';
+import { limits } from './limits.ts';
+
+/** A name that a client chooses. */
+export const Name = Type.String({ minLength: 1, maxLength: limits.nameCharacters });
+
+/** Room for `#` and a track's name, which stands for its transceiver's mid. */
+export const Mid = Type.String({ maxLength: limits.nameCharacters + 1 });
+
+/** Unknown ones are refused by their item, so this only keeps them short. */
+export const SessionId = Type.String({ maxLength: limits.nameCharacters });
 
 /** An SDP offer or answer. */
 export const SessionDescription = Type.Object(
@@ -21,7 +31,7 @@ const Ordering = Type.Union([Type.Literal('none'), Type.Literal('asciibetical')]
 /** Which encoding of a simulcast publication a subscriber wants. */
 export const SimulcastPreference = Type.Object(
   {
-    preferredRid: Type.Optional(Type.String()),
+    preferredRid: Type.Optional(Type.String({ maxLength: limits.nameCharacters })),
     priorityOrdering: Type.Optional(Ordering),
     ridNotAvailable: Type.Optional(Ordering),
   },
@@ -32,9 +42,9 @@ export const SimulcastPreference = Type.Object(
 export const TrackObject = Type.Object(
   {
     location: Type.Optional(Location),
-    mid: Type.Optional(Type.String()),
-    sessionId: Type.Optional(Type.String()),
-    trackName: Type.Optional(Type.String()),
+    mid: Type.Optional(Mid),
+    sessionId: Type.Optional(SessionId),
+    trackName: Type.Optional(Name),
     kind: Type.Optional(MediaKind),
     bidirectionalMediaStream: Type.Optional(Type.Boolean()),
     simulcast: Type.Optional(SimulcastPreference),

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { SessionDescription, TrackResult } from '../model.ts';
+import { limits } from '../limits.ts';
+import { Mid, SessionDescription, TrackResult } from '../model.ts';
 import type { Operation } from '../operation.ts';
 
 /** Closes tracks by their mids, with the client's offer or (force) at once. */
@@ -10,7 +11,7 @@ export const closeTracks = {
   path: '/sessions/:sessionId/tracks/close',
   success: 200,
   request: Type.Object({
-    tracks: Type.Array(Type.Object({ mid: Type.String() })),
+    tracks: Type.Array(Type.Object({ mid: Mid }), { minItems: 1, maxItems: limits.tracksPerRequest }),
     sessionDescription: Type.Optional(SessionDescription),
     force: Type.Optional(Type.Boolean()),
   }),

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
+import { limits } from '../limits.ts';
 import { SessionDescription, TrackObject, TrackResult } from '../model.ts';
 import type { Operation } from '../operation.ts';
 
@@ -11,7 +12,7 @@ export const newTracks = {
   success: 200,
   request: Type.Object({
     sessionDescription: Type.Optional(SessionDescription),
-    tracks: Type.Optional(Type.Array(TrackObject)),
+    tracks: Type.Optional(Type.Array(TrackObject, { maxItems: limits.tracksPerRequest })),
     autoDiscover: Type.Optional(Type.Boolean()),
   }),
   response: Type.Object({

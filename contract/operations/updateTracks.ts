@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
+import { limits } from '../limits.ts';
 import { TrackObject, TrackResult } from '../model.ts';
 import type { Operation } from '../operation.ts';
 
@@ -9,7 +10,9 @@ export const updateTracks = {
   method: 'PUT',
   path: '/sessions/:sessionId/tracks/update',
   success: 200,
-  request: Type.Object({ tracks: Type.Array(TrackObject) }),
+  request: Type.Object({
+    tracks: Type.Array(TrackObject, { minItems: 1, maxItems: limits.tracksPerRequest }),
+  }),
   response: Type.Object({
     requiresImmediateRenegotiation: Type.Literal(false),
     tracks: Type.Array(TrackResult),

@@ -1,4 +1,4 @@
-import { type CloseTracksRequest, type CloseTracksResponse, limits } from '@switchyard/contract';
+import type { CloseTracksRequest, CloseTracksResponse } from '@switchyard/contract';
 import { close } from '../negotiation/index.ts';
 import { problem } from '../session/problem.ts';
 import type { Call } from './context.ts';
@@ -7,8 +7,6 @@ import type { Call } from './context.ts';
 export async function closeTracks(call: Call<CloseTracksRequest>): Promise<CloseTracksResponse> {
   const session = call.sessions.get(call.appId, call.sessionId);
   const { tracks, force = false, sessionDescription: offer } = call.body;
-  if (tracks.length === 0 || tracks.length > limits.tracksPerRequest)
-    throw problem('invalid_params', `Give 1 to ${limits.tracksPerRequest} tracks.`);
   if (!force && offer === undefined)
     throw problem('invalid_params', 'Give an offer in sessionDescription, or force: true.');
   const endpoint = call.sessions.endpoint();

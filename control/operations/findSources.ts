@@ -44,8 +44,8 @@ async function findSource(search: Search, wanted: Wanted): Promise<Found> {
   const publisher = sessions.directory.session(appId, wanted.sessionId);
   if (publisher === undefined)
     return sessions.directory.wasClosed(appId, wanted.sessionId)
-      ? fail('not_found_track_error', 'The publisher session is closed.')
-      : fail('not_found_track_error', 'No such session in this app.');
+      ? fail('not_found_track_error', 'The publisher session is closed; look at sessionId.')
+      : fail('not_found_track_error', 'No such session in this app; look at sessionId.');
   const before = findPublication(publisher.state(), wanted.trackName);
   if (before === undefined) return missing();
   if (wait && !(await publisher.firstMedia(before.publicationId))) {
@@ -64,7 +64,10 @@ async function findSource(search: Search, wanted: Wanted): Promise<Found> {
       ?.state()
       .transceivers.some((t) => t.publication?.trackName === wanted.trackName && !t.publication.open);
     return closed
-      ? fail('not_found_track_error', 'The track is closed.')
-      : fail('not_found_track_error', 'The publisher session has no track with that name.');
+      ? fail('not_found_track_error', 'The track is closed; pull one that is open.')
+      : fail(
+          'not_found_track_error',
+          'The publisher session has no track with that name; look at trackName.',
+        );
   }
 }

@@ -1,4 +1,4 @@
-import { limits, type NewTracksRequest, type NewTracksResponse } from '@switchyard/contract';
+import type { NewTracksRequest, NewTracksResponse } from '@switchyard/contract';
 import { problem } from '../session/problem.ts';
 import type { Call } from './context.ts';
 import { pullTracks } from './pullTracks.ts';
@@ -9,8 +9,6 @@ export async function newTracks(call: Call<NewTracksRequest>): Promise<NewTracks
   const session = call.sessions.get(call.appId, call.sessionId);
   const { tracks = [], autoDiscover = false } = call.body;
   const wrong = (description: string) => problem('invalid_params', description);
-  if (tracks.length > limits.tracksPerRequest)
-    throw wrong(`At most ${limits.tracksPerRequest} tracks in a request; send several requests.`);
   if (tracks.length === 0 && !autoDiscover) throw wrong('Give tracks, or autoDiscover: true with an offer.');
   if (tracks.some(({ location }) => location === undefined)) throw wrong('Each track needs a location.');
   const location = tracks[0]?.location;

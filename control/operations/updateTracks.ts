@@ -1,9 +1,8 @@
-import {
-  limits,
-  type TrackObject,
-  type TrackResult,
-  type UpdateTracksRequest,
-  type UpdateTracksResponse,
+import type {
+  TrackObject,
+  TrackResult,
+  UpdateTracksRequest,
+  UpdateTracksResponse,
 } from '@switchyard/contract';
 import { update } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
@@ -16,8 +15,6 @@ export async function updateTracks(call: Call<UpdateTracksRequest>): Promise<Upd
   const { sessions, appId, body } = call;
   const session = sessions.get(appId, call.sessionId);
   const { tracks } = body;
-  if (tracks.length === 0 || tracks.length > limits.tracksPerRequest)
-    throw wrong(`Give 1 to ${limits.tracksPerRequest} tracks.`);
   for (const track of tracks) checkForm(track);
   const { items } = await session.mutate(async (state) => {
     const wanted = tracks.map((track) => wantedBy(state, track));
