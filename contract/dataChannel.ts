@@ -1,19 +1,21 @@
 /** Data channels, as schemas and as types. */
 import { type Static, Type } from '@sinclair/typebox';
-import { Location } from './model.ts';
+import { Location, Name, SessionId } from './model.ts';
+
+const Uint16 = Type.Integer({ minimum: 0, maximum: 65_535 });
 
 /** A channel as a client wants it: `local` is what its session publishes, `remote` what it receives. */
 export const DataChannelObject = Type.Object(
   {
     location: Type.Optional(Location),
-    dataChannelName: Type.Optional(Type.String()),
+    dataChannelName: Type.Optional(Name),
     /** Of a remote one: the publisher. */
-    sessionId: Type.Optional(Type.String()),
+    sessionId: Type.Optional(SessionId),
     ordered: Type.Optional(Type.Boolean()),
     /** At most one of the two; neither: reliable. */
-    maxRetransmits: Type.Optional(Type.Number()),
+    maxRetransmits: Type.Optional(Uint16),
     /** Milliseconds. */
-    maxPacketLifeTime: Type.Optional(Type.Number()),
+    maxPacketLifeTime: Type.Optional(Uint16),
     /** Nothing is delivered before the subscriber's first message, which the server swallows. */
     waitForAck: Type.Optional(Type.Boolean()),
     /** The subscriber's messages go to the publisher. */

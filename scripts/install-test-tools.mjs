@@ -10,6 +10,7 @@ const onPath = (name) =>
 const tools = [
   { program: 'chromium', package: 'chromium', reason: 'the first real browser' },
   { program: 'firefox-esr', package: 'firefox-esr', reason: 'the second real browser' },
+  { program: 'python3', package: 'python3-venv', reason: 'runs schemathesis, which explores the API' },
   { program: 'go', package: 'golang-go', reason: 'builds the Pion client, an endpoint that is no browser' },
 ];
 

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { DataChannelResult } from '../dataChannel.ts';
+import { limits } from '../limits.ts';
 import type { Operation } from '../operation.ts';
 
 /** Closes data channels by their IDs. */
@@ -9,7 +10,12 @@ export const closeDataChannels = {
   method: 'PUT',
   path: '/sessions/:sessionId/datachannels/close',
   success: 200,
-  request: Type.Object({ dataChannels: Type.Array(Type.Object({ id: Type.Integer() })) }),
+  request: Type.Object({
+    dataChannels: Type.Array(Type.Object({ id: Type.Integer() }), {
+      minItems: 1,
+      maxItems: limits.dataChannelsPerRequest,
+    }),
+  }),
   response: Type.Object({ dataChannels: Type.Array(DataChannelResult) }),
   errors: ['session_error', 'invalid_params', 'close_track_error'],
 } as const satisfies Operation;

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { DataChannelObject, DataChannelResult } from '../dataChannel.ts';
+import { limits } from '../limits.ts';
 import type { Operation } from '../operation.ts';
 
 /** Adds data channels: local ones are published, remote ones received. */
@@ -9,7 +10,9 @@ export const newDataChannels = {
   method: 'POST',
   path: '/sessions/:sessionId/datachannels/new',
   success: 200,
-  request: Type.Object({ dataChannels: Type.Array(DataChannelObject) }),
+  request: Type.Object({
+    dataChannels: Type.Array(DataChannelObject, { minItems: 1, maxItems: limits.dataChannelsPerRequest }),
+  }),
   response: Type.Object({ dataChannels: Type.Array(DataChannelResult) }),
   errors: ['session_error', 'invalid_params', 'not_found_track_error', 'repeated_local_track_error'],
 } as const satisfies Operation;

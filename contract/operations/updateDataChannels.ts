@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { DataChannelResult } from '../dataChannel.ts';
-import { Location } from '../model.ts';
+import { limits } from '../limits.ts';
+import { Location, Name, SessionId } from '../model.ts';
 import type { Operation } from '../operation.ts';
 
 /** Grants or takes back the right to reply on pulled data channels, each named by its ID or by its publisher and name. */
@@ -15,10 +16,11 @@ export const updateDataChannels = {
       Type.Object({
         location: Type.Optional(Location),
         id: Type.Optional(Type.Integer()),
-        sessionId: Type.Optional(Type.String()),
-        dataChannelName: Type.Optional(Type.String()),
+        sessionId: Type.Optional(SessionId),
+        dataChannelName: Type.Optional(Name),
         canReply: Type.Boolean(),
       }),
+      { minItems: 1, maxItems: limits.dataChannelsPerRequest },
     ),
   }),
   response: Type.Object({ dataChannels: Type.Array(DataChannelResult) }),

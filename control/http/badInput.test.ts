@@ -47,7 +47,7 @@ function mistakesIn(schema: TSchema, path: string, put: Put): Mistake[] {
   for (const wrong of [
     null,
     isText ? 7 : 'text',
-    isText ? ['a'] : -0.5,
+    isText ? ['a'] : 'another text',
     TypeGuard.IsObject(schema) ? [] : {},
   ])
     found.push({ ...wrongType, what: `${path} as ${JSON.stringify(wrong)}`, body: put(wrong) });
@@ -57,6 +57,12 @@ function mistakesIn(schema: TSchema, path: string, put: Put): Mistake[] {
     found.push({ ...overLimit, what: `${path} too long`, body: put('x'.repeat(schema.maxLength + 1)) });
   if (TypeGuard.IsString(schema) && schema.minLength !== undefined)
     found.push({ ...overLimit, what: `${path} empty`, body: put('') });
+  if (TypeGuard.IsInteger(schema)) {
+    found.push({ ...wrongType, what: `${path} as a fraction`, body: put(0.5) });
+    for (const beyond of [(schema.minimum ?? Number.NaN) - 1, (schema.maximum ?? Number.NaN) + 1])
+      if (!Number.isNaN(beyond))
+        found.push({ ...overLimit, what: `${path} as ${beyond}`, body: put(beyond) });
+  }
   if (TypeGuard.IsArray(schema)) {
     const item = sampleOf(schema.items);
     if (schema.maxItems !== undefined)

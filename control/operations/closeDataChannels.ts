@@ -1,12 +1,10 @@
-import {
-  type CloseDataChannelsRequest,
-  type CloseDataChannelsResponse,
-  type DataChannelResult,
-  limits,
+import type {
+  CloseDataChannelsRequest,
+  CloseDataChannelsResponse,
+  DataChannelResult,
 } from '@switchyard/contract';
 import { channelOn, endChannels } from '../negotiation/datachannels/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
-import { problem } from '../session/problem.ts';
 import { failed } from './channelResults.ts';
 import type { Call } from './context.ts';
 
@@ -16,8 +14,6 @@ export async function closeDataChannels(
 ): Promise<CloseDataChannelsResponse> {
   const session = call.sessions.get(call.appId, call.sessionId);
   const { dataChannels } = call.body;
-  if (dataChannels.length === 0 || dataChannels.length > limits.dataChannelsPerRequest)
-    throw problem('invalid_params', `Give 1 to ${limits.dataChannelsPerRequest} dataChannels.`);
   const { items } = await session.mutate((state) => {
     let next: SessionState = state;
     const items: DataChannelResult[] = [];

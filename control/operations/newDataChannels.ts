@@ -1,9 +1,8 @@
-import {
-  type DataChannelObject,
-  type DataChannelResult,
-  limits,
-  type NewDataChannelsRequest,
-  type NewDataChannelsResponse,
+import type {
+  DataChannelObject,
+  DataChannelResult,
+  NewDataChannelsRequest,
+  NewDataChannelsResponse,
 } from '@switchyard/contract';
 import {
   allocate,
@@ -17,8 +16,6 @@ import { type Problem, problem } from '../session/problem.ts';
 import type { Session } from '../session/session.ts';
 import { failed, repeatedChannel } from './channelResults.ts';
 import type { Call } from './context.ts';
-
-const LONGEST_NAME = 256;
 
 /** POST /sessions/{sessionId}/datachannels/new */
 export async function newDataChannels(call: Call<NewDataChannelsRequest>): Promise<NewDataChannelsResponse> {
@@ -52,16 +49,13 @@ export async function newDataChannels(call: Call<NewDataChannelsRequest>): Promi
 }
 
 function check(dataChannels: readonly DataChannelObject[]): void {
-  if (dataChannels.length === 0 || dataChannels.length > limits.dataChannelsPerRequest)
-    throw wrong(`Give 1 to ${limits.dataChannelsPerRequest} dataChannels.`);
   const location = dataChannels[0]?.location;
   for (const channel of dataChannels) {
     const { dataChannelName = '', sessionId, maxRetransmits, maxPacketLifeTime } = channel;
     if (channel.location === undefined) throw wrong('Each data channel needs a location.');
     if (channel.location !== location)
       throw wrong('The data channels of one request must be all local or all remote; send two requests.');
-    if (dataChannelName === '' || dataChannelName.length > LONGEST_NAME)
-      throw wrong(`Each data channel needs a dataChannelName of 1 to ${LONGEST_NAME} characters.`);
+    if (dataChannelName === '') throw wrong('Each data channel needs a dataChannelName.');
     if (dataChannelName === SERVER_EVENTS)
       throw wrong(`The name "${SERVER_EVENTS}" is reserved; establish opens that channel.`);
     if (location === 'remote' && !sessionId)
@@ -70,9 +64,6 @@ function check(dataChannels: readonly DataChannelObject[]): void {
       throw wrong('canReply and waitForAck are for remote data channels.');
     if (maxRetransmits !== undefined && maxPacketLifeTime !== undefined)
       throw wrong('maxRetransmits and maxPacketLifeTime exclude each other; give one of them or none.');
-    for (const limit of [maxRetransmits, maxPacketLifeTime])
-      if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0 && limit <= 65_535))
-        throw wrong('maxRetransmits and maxPacketLifeTime must be integers from 0 to 65535.');
   }
 }
 
@@ -100,18 +91,24 @@ function make(
 
   function subscription(): WantedChannel['role'] | DataChannelResult {
     if (sessionId === undefined || sessionId === ownId)
-      return failed('not_found_track_error', 'A session cannot receive its own data channel.');
+      return failed(
+        'not_found_track_error',
+        'A session cannot receive its own data channel; name another session.',
+      );
     const publisher = sessions.directory.session(appId, sessionId);
     if (publisher === undefined)
       return failed(
         'not_found_track_error',
         sessions.directory.wasClosed(appId, sessionId)
-          ? 'The publisher session is closed.'
-          : 'No such session in this app.',
+          ? 'The publisher session is closed; look at sessionId.'
+          : 'No such session in this app; look at sessionId.',
       );
     const channel = findChannel(publisher.state(), name);
     if (channel === undefined)
-      return failed('not_found_track_error', 'The publisher session has no open data channel of that name.');
+      return failed(
+        'not_found_track_error',
+        'The publisher session has no open data channel of that name; look at dataChannelName.',
+      );
     return {
       kind: 'subscription',
       publication: { sessionId, channelId: channel.channelId },

@@ -1,8 +1,7 @@
-import {
-  type DataChannelResult,
-  limits,
-  type UpdateDataChannelsRequest,
-  type UpdateDataChannelsResponse,
+import type {
+  DataChannelResult,
+  UpdateDataChannelsRequest,
+  UpdateDataChannelsResponse,
 } from '@switchyard/contract';
 import { grantReply, replierOf } from '../negotiation/datachannels/index.ts';
 import { problem } from '../session/problem.ts';
@@ -18,8 +17,6 @@ export async function updateDataChannels(
 ): Promise<UpdateDataChannelsResponse> {
   const session = call.sessions.get(call.appId, call.sessionId);
   const { dataChannels } = call.body;
-  if (dataChannels.length === 0 || dataChannels.length > limits.dataChannelsPerRequest)
-    throw problem('invalid_params', `Give 1 to ${limits.dataChannelsPerRequest} dataChannels.`);
   if (dataChannels.some(({ id, dataChannelName }) => id === undefined && dataChannelName === undefined))
     throw problem('invalid_params', 'Name each data channel by its id, or by sessionId and dataChannelName.');
   const items: DataChannelResult[] = [];
