@@ -10,6 +10,8 @@ pub struct Api {
     pub app: String,
     /// The app's secret.
     pub secret: String,
+    /// Keeps connections open.
+    pub agent: ureq::Agent,
 }
 
 impl Api {
@@ -54,8 +56,8 @@ impl Api {
     fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let url = format!("{}/apps/{}{path}", self.base, self.app);
         let request = match method {
-            "PUT" => ureq::put(&url),
-            _ => ureq::post(&url),
+            "PUT" => self.agent.put(&url),
+            _ => self.agent.post(&url),
         };
         let mut response = request
             .header("authorization", format!("Bearer {}", self.secret))

@@ -1,119 +1,147 @@
 //! All endpoints in one thread: connect them, let them run, count what arrives.
 
-use std::fmt;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use switchyard_engine::dtls::Certificate;
-use switchyard_engine::wire::demux::DatagramKind;
+use switchyard_engine::wire::demux::{DatagramKind, classify};
 use switchyard_engine::wire::rtcp::{self, Packet};
 use switchyard_engine::wire::rtp::Header;
 use switchyard_net as net;
 
 use crate::api::Api;
-use crate::endpoint::Endpoint;
+use crate::arguments::Plan;
+use crate::endpoint::{Endpoint, FEEDBACK_INTERVAL};
+use crate::figures::{Figures, percentiles};
 use crate::process;
-use crate::publisher::{Publisher, SSRC, STAMP_OFFSET};
+use crate::publisher::{Publisher, STAMP_OFFSET};
 use crate::sdp;
 
-/// What to run.
-pub struct Plan {
-    pub subscribers: usize,
-    pub seconds: u64,
-    pub bits_per_second: u64,
-    pub engine: u32,
-}
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Before a measurement, and after it for what is still on its way.
+const SETTLE: Duration = Duration::from_millis(500);
 
-/// Endpoint 0 publishes, the others subscribe.
+/// The first endpoints publish, the others subscribe.
 pub struct Load {
     certificate: Certificate,
     endpoints: Vec<Endpoint>,
-    publisher: Publisher,
+    publishers: Vec<Publisher>,
     poller: net::Poller,
     receiver: net::Receiver,
     epoch: Instant,
-    next_report: Instant,
-    packets: u64,
+    /// Who feeds back when.
+    feedbacks: VecDeque<(Instant, usize)>,
+    rtcp: Vec<u8>,
+    sample: u64,
+    pid: u32,
+    subscribers: usize,
     unreadable: u64,
     latencies: Vec<u32>,
     bytes_per_subscriber: u64,
 }
 
-/// The figures of a run.
-pub struct Figures {
-    subscribers: usize,
-    seconds: f64,
-    packets: u64,
-    unreadable: u64,
-    cpu_us_per_packet: f64,
-    cpu_share: f64,
-    bytes_per_subscriber: u64,
-    latency_us: [u32; 3],
-}
-
 impl Load {
     /// Publishes and subscribes through the API, and waits until media can flow everywhere.
-    pub fn connect(api: &Api, plan: &Plan) -> Result<Load, String> {
+    pub fn connect(plan: &Plan) -> Result<Load, String> {
+        let api = Api {
+            base: plan.base.clone(),
+            app: plan.app.clone(),
+            secret: plan.secret.clone(),
+            agent: ureq::Agent::new_with_defaults(),
+        };
         let certificate = Certificate::generate()?;
         let fingerprint = certificate.sha256();
-        let now = Instant::now();
         let mut load = Load {
             certificate,
             endpoints: Vec::new(),
-            publisher: Publisher::new(plan.bits_per_second, now),
+            publishers: Vec::new(),
             poller: net::Poller::new().map_err(text)?,
             receiver: net::Receiver::default(),
-            epoch: now,
-            next_report: now,
-            packets: 0,
+            epoch: Instant::now(),
+            feedbacks: VecDeque::new(),
+            rtcp: Vec::new(),
+            sample: plan.sample,
+            pid: plan.pid,
+            subscribers: plan.subscribers,
             unreadable: 0,
             latencies: Vec::new(),
             bytes_per_subscriber: 0,
         };
-
-        let publishing = api.new_session()?;
-        let offer = sdp::offer(&load.add_endpoint()?.own(&fingerprint), SSRC);
-        let answer = sdp::read(&api.push(&publishing, &offer, sdp::MID, "video")?)?;
-        load.begin(0, &answer)?;
-        let before = process::resident_bytes(plan.engine)?;
-        for index in 1..=plan.subscribers {
+        let mut sessions = Vec::new();
+        for index in 0..plan.publishers {
             let session = api.new_session()?;
-            let offered = sdp::read(&api.pull(&session, &publishing, "video")?)?;
-            let answer = sdp::answer(&load.add_endpoint()?.own(&fingerprint), &offered);
-            api.renegotiate(&session, &answer)?;
-            load.begin(index, &offered)?;
+            let own = load.add_endpoint()?.own(&fingerprint);
+            let offer = sdp::offer(&own, plan.media, Publisher::ssrc(index));
+            let answer = sdp::read(&api.push(&session, &offer, sdp::MID, "track")?)?;
+            let first = Instant::now() + Duration::from_micros(index as u64 * 7919 % 33_333);
+            load.publishers.push(Publisher::new(plan.media, first));
+            load.begin(index, &answer)?;
+            sessions.push(session);
         }
-        load.run(Duration::from_secs(1))?;
-        let grown = process::resident_bytes(plan.engine)?.saturating_sub(before);
-        load.bytes_per_subscriber = grown / plan.subscribers.max(1) as u64;
+        load.run(SETTLE)?;
+        let before = process::resident_bytes(plan.pid)?;
+        for publisher in &sessions {
+            for _ in 0..plan.subscribers {
+                let session = api.new_session()?;
+                let offered = sdp::read(&api.pull(&session, publisher, "track")?)?;
+                let answer = sdp::answer(&load.add_endpoint()?.own(&fingerprint), &offered);
+                api.renegotiate(&session, &answer)?;
+                load.begin(load.endpoints.len() - 1, &offered)?;
+            }
+        }
+        load.run(SETTLE)?;
+        let grown = process::resident_bytes(plan.pid)?.saturating_sub(before);
+        load.bytes_per_subscriber = grown / (plan.publishers * plan.subscribers).max(1) as u64;
         Ok(load)
     }
 
-    /// Runs for the plan's time.
-    pub fn measure(mut self, plan: &Plan) -> Result<Figures, String> {
-        (self.packets, self.unreadable) = (0, 0);
+    /// Lets so many of the publishers send for so long.
+    pub fn measure(&mut self, publishers: usize, seconds: u64) -> Result<Figures, String> {
+        for publisher in &mut self.publishers[..publishers] {
+            publisher.is_active = true;
+        }
+        self.run(SETTLE)?;
+        self.unreadable = 0;
         self.latencies.clear();
-        let (start, cpu) = (Instant::now(), process::cpu_seconds(plan.engine)?);
-        self.run(Duration::from_secs(plan.seconds))?;
+        let (sent, received) = (self.sent(), self.received());
+        let start = Instant::now();
+        let (server, generator) = self.cpu()?;
+        self.run(Duration::from_secs(seconds))?;
+        let (server_end, generator_end) = self.cpu()?;
         let seconds = start.elapsed().as_secs_f64();
-        let cpu = process::cpu_seconds(plan.engine)? - cpu;
-        self.latencies.sort_unstable();
-        let share = |part: f64| {
-            let index = (self.latencies.len() as f64 * part) as usize;
-            self.latencies.get(index).copied().unwrap_or_default()
-        };
+        let sent = self.sent() - sent;
+        let latency = percentiles(&mut self.latencies);
+        for publisher in &mut self.publishers {
+            publisher.is_active = false;
+        }
+        // What was still on its way before is as much as what is still on its way now, where it flows.
+        let packets = self.received() - received;
+        self.run(SETTLE)?;
         Ok(Figures {
-            subscribers: plan.subscribers,
+            publishers,
+            subscribers: self.subscribers,
             seconds,
-            packets: self.packets,
+            expected: sent * self.subscribers as u64,
+            packets,
             unreadable: self.unreadable,
-            cpu_us_per_packet: cpu * 1e6 / self.packets.max(1) as f64,
-            cpu_share: cpu / seconds,
+            server: server_end - server,
+            generator: generator_end - generator,
             bytes_per_subscriber: self.bytes_per_subscriber,
-            latency_us: [share(0.5), share(0.99), share(0.999)],
+            latency,
         })
+    }
+
+    fn cpu(&self) -> Result<(process::Cpu, process::Cpu), String> {
+        Ok((process::cpu(self.pid)?, process::cpu(std::process::id())?))
+    }
+
+    fn sent(&self) -> u64 {
+        self.publishers.iter().map(|publisher| publisher.sent).sum()
+    }
+
+    fn received(&self) -> u64 {
+        let subscribers = &self.endpoints[self.publishers.len()..];
+        subscribers.iter().map(|endpoint| endpoint.packets).sum()
     }
 
     fn add_endpoint(&mut self) -> Result<&Endpoint, String> {
@@ -132,9 +160,12 @@ impl Load {
             if Instant::now() > deadline {
                 return Err(format!("endpoint {index} did not connect"));
             }
+            self.endpoints[index].drive(Instant::now()).map_err(text)?;
             self.turn()?;
         }
-        self.run(Duration::from_millis(if index == 0 { 200 } else { 0 }))
+        self.feedbacks
+            .push_back((Instant::now() + FEEDBACK_INTERVAL, index));
+        Ok(())
     }
 
     fn run(&mut self, time: Duration) -> Result<(), String> {
@@ -146,125 +177,87 @@ impl Load {
     }
 
     fn turn(&mut self) -> Result<(), String> {
-        let mut ready = Vec::new();
-        let wait = Some(Duration::from_millis(1));
+        let mut ready = [0; 64];
+        let mut count = 0;
         self.poller
-            .wait(wait, |index| ready.push(index))
+            .wait(Some(Duration::from_millis(1)), |index| {
+                ready[count] = index;
+                count += 1;
+            })
             .map_err(text)?;
-        for index in ready {
+        for &index in &ready[..count] {
             self.receive(index)?;
         }
         let now = Instant::now();
-        for endpoint in &mut self.endpoints {
-            endpoint.drive(now).map_err(text)?;
+        for (index, publisher) in self.publishers.iter_mut().enumerate() {
+            publisher
+                .drive(
+                    Publisher::ssrc(index),
+                    &self.endpoints[index],
+                    now,
+                    self.epoch,
+                )
+                .map_err(text)?;
         }
-        self.publisher
-            .drive(&self.endpoints[0], now, self.epoch)
-            .map_err(text)?;
-        if now >= self.next_report {
-            self.next_report = now + REPORT_INTERVAL;
-            self.report().map_err(text)?;
+        while let Some(&(_, index)) = self.feedbacks.front().filter(|(due, _)| *due <= now) {
+            self.feedbacks.pop_front();
+            self.feedbacks.push_back((now + FEEDBACK_INTERVAL, index));
+            self.endpoints[index]
+                .feed_back(&mut self.rtcp)
+                .map_err(text)?;
         }
         Ok(())
     }
 
     fn receive(&mut self, index: usize) -> Result<(), String> {
         let now = Instant::now();
-        let arrived = self.epoch.elapsed().as_nanos() as u64;
-        let socket = self.endpoints[index].socket.try_clone().map_err(text)?;
+        let at_us = (now - self.epoch).as_micros() as u64;
+        let publisher_count = self.publishers.len();
         let endpoint = &mut self.endpoints[index];
-        let (certificate, publisher) = (&self.certificate, &mut self.publisher);
-        let (packets, unreadable) = (&mut self.packets, &mut self.unreadable);
-        let latencies = &mut self.latencies;
-        self.receiver
-            .receive(&socket, |_, datagram| {
-                let kind = endpoint.take(certificate, now, datagram);
-                let Some(receiver) = &mut endpoint.receiver else {
-                    return;
-                };
-                match kind {
-                    DatagramKind::Rtp => {
-                        let Ok(header) = Header::parse(datagram) else {
-                            *unreadable += 1;
-                            return;
-                        };
+        let socket = endpoint.socket.clone();
+        let taken = self
+            .receiver
+            .receive(&socket, |_, datagram| match classify(datagram) {
+                DatagramKind::Rtp if index >= publisher_count => {
+                    let Ok(header) = Header::parse(datagram) else {
+                        self.unreadable += 1;
+                        return;
+                    };
+                    endpoint.arrived(&header, datagram, at_us);
+                    if endpoint.packets.is_multiple_of(self.sample)
+                        && let Some(receiver) = &mut endpoint.receiver
+                    {
                         match receiver.unprotect_rtp(datagram, &header) {
                             Ok(length) => {
-                                *packets += 1;
                                 let at = header.header_len + STAMP_OFFSET;
                                 if let Some(stamp) = datagram[..length].get(at..at + 8) {
                                     let sent =
                                         u64::from_be_bytes(stamp.try_into().unwrap_or_default());
-                                    latencies.push((arrived.saturating_sub(sent) / 1000) as u32);
+                                    self.latencies
+                                        .push(at_us.saturating_sub(sent / 1000) as u32);
                                 }
                             }
-                            Err(_) => *unreadable += 1,
+                            Err(_) => self.unreadable += 1,
                         }
                     }
-                    DatagramKind::Rtcp => {
-                        if let Ok(length) = receiver.unprotect_rtcp(datagram) {
-                            let asked = rtcp::parse(&datagram[..length])
-                                .any(|packet| matches!(packet, Ok(Packet::Pli { .. })));
-                            publisher.key_frame_wanted |= asked;
-                        }
+                }
+                DatagramKind::Rtcp if index < publisher_count => {
+                    if let Some(receiver) = &mut endpoint.receiver
+                        && let Ok(length) = receiver.unprotect_rtcp(datagram)
+                    {
+                        let asked = rtcp::parse(&datagram[..length]).any(|packet| {
+                            matches!(packet, Ok(Packet::Pli { .. } | Packet::Fir { .. }))
+                        });
+                        self.publishers[index].key_frame_wanted |= asked;
                     }
-                    _ => {}
                 }
-            })
-            .map_err(text)?;
-        Ok(())
-    }
-
-    /// Receiver reports, as every subscriber sends them.
-    fn report(&mut self) -> std::io::Result<()> {
-        let mut packet = Vec::new();
-        for endpoint in &mut self.endpoints[1..] {
-            if let Some(sender) = &mut endpoint.sender {
-                packet.clear();
-                rtcp::push_receiver_report(&mut packet, 1, &[]);
-                if sender.protect_rtcp(&mut packet).is_some() {
-                    endpoint.send(&packet)?;
-                }
-            }
-        }
-        Ok(())
+                DatagramKind::Dtls => endpoint.take_dtls(&self.certificate, now, datagram),
+                _ => {}
+            });
+        taken.map(drop).map_err(text)
     }
 }
 
 fn text(error: std::io::Error) -> String {
     error.to_string()
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [p50, p99, p999] = self.latency_us;
-        let rate = self.packets as f64 / self.seconds;
-        writeln!(f, "| figure | value |\n| --- | --- |")?;
-        writeln!(f, "| subscribers of one publisher | {} |", self.subscribers)?;
-        writeln!(f, "| packets received a second | {rate:.0} |")?;
-        writeln!(
-            f,
-            "| packets that could not be read | {} |",
-            self.unreadable
-        )?;
-        writeln!(
-            f,
-            "| engine CPU us per forwarded packet | {:.2} |",
-            self.cpu_us_per_packet
-        )?;
-        writeln!(
-            f,
-            "| engine CPU share of a core | {:.1} % |",
-            self.cpu_share * 100.0
-        )?;
-        writeln!(
-            f,
-            "| engine memory per subscriber | {} KB |",
-            self.bytes_per_subscriber / 1024
-        )?;
-        write!(
-            f,
-            "| latency p50 / p99 / p99.9, generator included | {p50} / {p99} / {p999} us |"
-        )
-    }
 }

@@ -1,21 +1,30 @@
-//! One publisher, many subscribers, and what that costs the engine.
-//!
-//! usage: switchyard-bench BASE_URL APP_ID SECRET ENGINE_PID [SUBSCRIBERS] [SECONDS] [BITS_PER_SECOND]
+//! Publishers, many subscribers, and what that costs the server.
 
 mod api;
+mod arguments;
 mod endpoint;
+mod figures;
+mod limit;
 mod load;
 mod process;
 mod publisher;
 mod sdp;
+mod search;
 
 use std::process::ExitCode;
 
-use api::Api;
-use load::{Load, Plan};
+use arguments::{Arguments, USAGE};
+use load::Load;
 
 fn main() -> ExitCode {
-    match run() {
+    let arguments = match arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            eprintln!("{problem}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("{problem}");
@@ -24,29 +33,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), String> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [base, app, secret, pid, rest @ ..] = &arguments[..] else {
-        return Err("usage: switchyard-bench BASE_URL APP_ID SECRET ENGINE_PID [SUBSCRIBERS] [SECONDS] [BITS_PER_SECOND]".into());
-    };
-    let number = |index: usize, default: u64| match rest.get(index) {
-        Some(text) => text.parse().map_err(|_| format!("not a number: {text}")),
-        None => Ok(default),
-    };
-    let plan = Plan {
-        subscribers: number(0, 50)? as usize,
-        seconds: number(1, 10)?,
-        bits_per_second: number(2, 2_500_000)?,
-        engine: pid
-            .parse()
-            .map_err(|_| format!("not a process ID: {pid}"))?,
-    };
-    let api = Api {
-        base: base.clone(),
-        app: app.clone(),
-        secret: secret.clone(),
-    };
-    let result = Load::connect(&api, &plan)?.measure(&plan)?;
-    println!("{result}");
-    Ok(())
+fn run(arguments: &Arguments) -> Result<(), String> {
+    match arguments {
+        Arguments::Limit { seconds } => limit::run(*seconds),
+        Arguments::Run(plan) => {
+            let mut load = Load::connect(plan)?;
+            if plan.search {
+                return search::run(&mut load, plan);
+            }
+            println!("{}", load.measure(plan.publishers, plan.seconds)?.json());
+            Ok(())
+        }
+    }
 }

@@ -1,16 +1,45 @@
 //! What a process has used, from /proc.
 
 use std::fs;
+use std::ops::Sub;
 
-/// CPU seconds in user and kernel mode together (proc(5), stat's utime and stime).
-pub fn cpu_seconds(pid: u32) -> Result<f64, String> {
+/// CPU seconds (proc(5), stat's utime and stime).
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    pub user: f64,
+    pub system: f64,
+}
+
+impl Cpu {
+    /// Both together.
+    pub fn all(self) -> f64 {
+        self.user + self.system
+    }
+}
+
+impl Sub for Cpu {
+    type Output = Cpu;
+
+    fn sub(self, earlier: Cpu) -> Cpu {
+        Cpu {
+            user: self.user - earlier.user,
+            system: self.system - earlier.system,
+        }
+    }
+}
+
+/// What a process has used so far.
+pub fn cpu(pid: u32) -> Result<Cpu, String> {
     let stat = read(pid, "stat")?;
     // The name stands in parentheses and may hold spaces.
     let after = stat.rsplit(')').next().unwrap_or_default();
-    let field = |index: usize| -> Option<f64> { after.split_whitespace().nth(index)?.parse().ok() };
-    let ticks = field(11).zip(field(12)).ok_or("no utime in stat")?;
     // USER_HZ is 100 on every Linux that Rust runs on.
-    Ok((ticks.0 + ticks.1) / 100.0)
+    let field = |index: usize| -> Option<f64> {
+        let ticks: f64 = after.split_whitespace().nth(index)?.parse().ok()?;
+        Some(ticks / 100.0)
+    };
+    let (user, system) = field(11).zip(field(12)).ok_or("no utime in stat")?;
+    Ok(Cpu { user, system })
 }
 
 /// Resident memory in bytes.

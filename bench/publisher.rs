@@ -1,4 +1,4 @@
-//! Video as a browser sends it: 30 frames a second of several packets, a key frame when one is asked for.
+//! Media as a browser sends it: 30 video frames a second of several packets, or 50 small audio packets.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,11 +6,16 @@ use std::time::{Duration, Instant};
 use switchyard_engine::wire::rtp::HeaderWriter;
 
 use crate::endpoint::Endpoint;
-use crate::sdp::PAYLOAD_TYPE;
+use crate::sdp::{MID, MID_EXTENSION, PAYLOAD_TYPE, TRANSPORT_EXTENSION};
 
-pub const SSRC: u32 = 0x5157_0001;
-const FRAME_INTERVAL: Duration = Duration::from_micros(33_333);
-const PACKET_PAYLOAD: usize = 1150;
+const VIDEO_INTERVAL: Duration = Duration::from_micros(33_333);
+const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
+/// While sessions connect, which a busy server would only slow down.
+const IDLE_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_PAYLOAD: usize = 1150;
+/// Opus at 40 kbit/s.
+const AUDIO_PAYLOAD: usize = 100;
+const MAX_FRAME: usize = 64 * MAX_PAYLOAD;
 /// VP8 payload descriptors with and without the start of a frame, and frame headers (RFC 7741 section 4).
 const KEY_FRAME: [u8; 11] = [0x10, 0x00, 0, 0, 0x9d, 0x01, 0x2a, 0, 0, 0, 0];
 const DELTA_FRAME: [u8; 2] = [0x10, 0x01];
@@ -18,70 +23,134 @@ const CONTINUATION: [u8; 1] = [0x00];
 /// Where the time stamp stands: behind the longest of these.
 pub const STAMP_OFFSET: usize = 16;
 
+/// What a publisher sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    Audio,
+    Video { bits: u64 },
+}
+
 /// The publishing side of one endpoint.
 pub struct Publisher {
-    packets_per_frame: usize,
+    media: Media,
     next_frame: Instant,
     frame: u32,
     index: u64,
+    /// Sends at its full rate.
+    pub is_active: bool,
     pub key_frame_wanted: bool,
+    /// Packets sent so far.
+    pub sent: u64,
     buffer: Vec<u8>,
 }
 
 impl Publisher {
-    /// A publisher of so many bits a second.
-    pub fn new(bits_per_second: u64, now: Instant) -> Publisher {
-        let frame_bytes = bits_per_second as usize / 8 / 30;
+    /// A publisher whose first frame is due at `first`: those of many do not come in step.
+    pub fn new(media: Media, first: Instant) -> Publisher {
         Publisher {
-            packets_per_frame: frame_bytes.div_ceil(PACKET_PAYLOAD).max(1),
-            next_frame: now,
+            media,
+            next_frame: first,
             frame: 0,
             index: 1,
+            is_active: false,
             key_frame_wanted: true,
+            sent: 0,
             buffer: vec![0; 2048],
         }
     }
 
+    pub fn ssrc(index: usize) -> u32 {
+        0x5157_0000 + index as u32
+    }
+
     /// Sends the frame that is due, if one is; `epoch` is what time stamps count from.
-    pub fn drive(&mut self, endpoint: &Endpoint, now: Instant, epoch: Instant) -> io::Result<()> {
-        let Some(sender) = &endpoint.sender else {
-            return Ok(());
-        };
-        if now < self.next_frame {
+    pub fn drive(
+        &mut self,
+        ssrc: u32,
+        endpoint: &Endpoint,
+        now: Instant,
+        epoch: Instant,
+    ) -> io::Result<()> {
+        if endpoint.sender.is_none() || now < self.next_frame {
             return Ok(());
         }
-        self.next_frame = (self.next_frame + FRAME_INTERVAL).max(now);
+        let interval = match (self.is_active, self.media) {
+            (false, _) => IDLE_INTERVAL,
+            (true, Media::Audio) => AUDIO_INTERVAL,
+            (true, Media::Video { .. }) => VIDEO_INTERVAL,
+        };
+        // Behind time, frames are late, not skipped; far behind they begin anew.
+        self.next_frame += interval;
+        if self.next_frame + Duration::from_secs(1) < now {
+            self.next_frame = now;
+        }
         self.frame += 1;
         let key = std::mem::take(&mut self.key_frame_wanted);
-        for packet in 0..self.packets_per_frame {
-            let last = packet + 1 == self.packets_per_frame;
-            let timestamp = self.frame * 3000;
-            let sequence = self.index as u16;
-            let writer = HeaderWriter::new(
-                &mut self.buffer,
-                last,
-                PAYLOAD_TYPE,
-                sequence,
-                timestamp,
-                SSRC,
-            );
-            let header = writer.finish();
-            let payload = &mut self.buffer[header..header + PACKET_PAYLOAD];
-            let start: &[u8] = match (packet, key) {
-                (0, true) => &KEY_FRAME,
-                (0, false) => &DELTA_FRAME,
+        let (packets, base, longer) = self.sizes(key);
+        for packet in 0..packets {
+            let size = base + usize::from(packet >= packets - longer);
+            let start: &[u8] = match (self.media, packet, key) {
+                (Media::Audio, ..) => &[],
+                (_, 0, true) => &KEY_FRAME,
+                (_, 0, false) => &DELTA_FRAME,
                 _ => &CONTINUATION,
             };
-            payload[..start.len()].copy_from_slice(start);
             let stamp = epoch.elapsed().as_nanos() as u64;
-            payload[STAMP_OFFSET..STAMP_OFFSET + 8].copy_from_slice(&stamp.to_be_bytes());
-            let end = header + PACKET_PAYLOAD;
-            let length = sender
-                .protect_rtp(&mut self.buffer, end, header, self.index)
-                .ok_or_else(|| io::Error::other("a packet could not be protected"))?;
-            endpoint.send(&self.buffer[..length])?;
-            self.index += 1;
+            self.packet(ssrc, packet + 1 == packets, size, start, stamp, endpoint)?;
         }
+        Ok(())
+    }
+
+    /// How libwebrtc cuts a frame: packets of one length, the last ones a byte longer where it does not come out even.
+    /// Frames differ in length around the mean.
+    fn sizes(&self, key: bool) -> (usize, usize, usize) {
+        let Media::Video { bits } = self.media else {
+            return (1, AUDIO_PAYLOAD, 0);
+        };
+        let mean = bits as usize / 8 / 30;
+        let varied = mean * (75 + self.frame as usize * 37 % 51) / 100;
+        let bytes = if key { 3 * mean } else { varied }.clamp(64, MAX_FRAME);
+        let packets = bytes.div_ceil(MAX_PAYLOAD);
+        (packets, bytes / packets, bytes % packets)
+    }
+
+    fn packet(
+        &mut self,
+        ssrc: u32,
+        marker: bool,
+        size: usize,
+        start: &[u8],
+        stamp: u64,
+        endpoint: &Endpoint,
+    ) -> io::Result<()> {
+        let sender = endpoint
+            .sender
+            .as_ref()
+            .ok_or(io::ErrorKind::NotConnected)?;
+        let clock = match self.media {
+            Media::Audio => 960,
+            Media::Video { .. } => 3000,
+        };
+        let mut writer = HeaderWriter::new(
+            &mut self.buffer,
+            marker,
+            PAYLOAD_TYPE,
+            self.index as u16,
+            self.frame.wrapping_mul(clock),
+            ssrc,
+        );
+        writer.extension(MID_EXTENSION, MID.as_bytes());
+        writer.extension(TRANSPORT_EXTENSION, &(self.index as u16).to_be_bytes());
+        let header = writer.finish();
+        let payload = &mut self.buffer[header..header + size];
+        payload[..start.len()].copy_from_slice(start);
+        payload[STAMP_OFFSET..STAMP_OFFSET + 8].copy_from_slice(&stamp.to_be_bytes());
+        let length = sender
+            .protect_rtp(&mut self.buffer, header + size, header, self.index)
+            .ok_or_else(|| io::Error::other("a packet could not be protected"))?;
+        endpoint.send(&self.buffer[..length])?;
+        self.index += 1;
+        self.sent += 1;
         Ok(())
     }
 }

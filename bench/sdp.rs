@@ -1,6 +1,8 @@
-//! The few lines of SDP that a synthetic endpoint with one video m-line needs.
+//! The few lines of SDP that a synthetic endpoint with one m-line needs.
 
 use std::net::SocketAddr;
+
+use crate::publisher::Media;
 
 /// What the server's description says of its transport and of its first m-line.
 pub struct Described {
@@ -9,8 +11,11 @@ pub struct Described {
     pub fingerprint: Vec<u8>,
     pub address: SocketAddr,
     pub mid: String,
+    kind: String,
     formats: String,
     attributes: Vec<String>,
+    /// The ID of transport-wide sequence numbers, where offered.
+    pub transport_extension: Option<u8>,
 }
 
 /// Our own side.
@@ -22,23 +27,38 @@ pub struct Own<'a> {
 
 pub const PAYLOAD_TYPE: u8 = 96;
 pub const MID: &str = "0";
+pub const MID_EXTENSION: u8 = 1;
+pub const TRANSPORT_EXTENSION: u8 = 3;
+const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+const TRANSPORT_URI: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-/// An offer that sends VP8 on one m-line.
-pub fn offer(own: &Own<'_>, ssrc: u32) -> String {
+/// An offer that sends VP8 or Opus on one m-line.
+pub fn offer(own: &Own<'_>, media: Media, ssrc: u32) -> String {
+    let (kind, codec, feedback): (_, _, &[_]) = match media {
+        Media::Audio => ("audio", "opus/48000/2", &["transport-cc"]),
+        Media::Video { .. } => (
+            "video",
+            "VP8/90000",
+            &["transport-cc", "nack", "nack pli", "ccm fir"],
+        ),
+    };
     let mut lines = head(MID);
-    lines.push(format!("m=video 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE}"));
+    lines.push(format!("m={kind} 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE}"));
     lines.extend(transport(own, "actpass"));
+    lines.extend([
+        format!("a=mid:{MID}"),
+        format!("a=extmap:{MID_EXTENSION} {MID_URI}"),
+        format!("a=extmap:{TRANSPORT_EXTENSION} {TRANSPORT_URI}"),
+        "a=sendonly".into(),
+        "a=rtcp-mux".into(),
+        format!("a=rtpmap:{PAYLOAD_TYPE} {codec}"),
+        format!("a=ssrc:{ssrc} cname:bench"),
+    ]);
     lines.extend(
-        [
-            &format!("a=mid:{MID}"),
-            "a=sendonly",
-            "a=rtcp-mux",
-            &format!("a=rtpmap:{PAYLOAD_TYPE} VP8/90000"),
-            &format!("a=rtcp-fb:{PAYLOAD_TYPE} nack"),
-            &format!("a=rtcp-fb:{PAYLOAD_TYPE} nack pli"),
-            &format!("a=ssrc:{ssrc} cname:bench"),
-        ]
-        .map(str::to_owned),
+        feedback
+            .iter()
+            .map(|kind| format!("a=rtcp-fb:{PAYLOAD_TYPE} {kind}")),
     );
     lines.join("\r\n") + "\r\n"
 }
@@ -46,7 +66,10 @@ pub fn offer(own: &Own<'_>, ssrc: u32) -> String {
 /// An answer that receives what the server offers.
 pub fn answer(own: &Own<'_>, offered: &Described) -> String {
     let mut lines = head(&offered.mid);
-    lines.push(format!("m=video 9 UDP/TLS/RTP/SAVPF {}", offered.formats));
+    lines.push(format!(
+        "m={} 9 UDP/TLS/RTP/SAVPF {}",
+        offered.kind, offered.formats
+    ));
     lines.extend(transport(own, "active"));
     lines.push(format!("a=mid:{}", offered.mid));
     lines.push("a=recvonly".into());
@@ -95,7 +118,14 @@ pub fn read(sdp: &str) -> Result<Described, String> {
     };
     let ip = ip.parse().map_err(|_| "a candidate without an address")?;
     let port = port.parse().map_err(|_| "a candidate without a port")?;
-    let formats = value("m=video ")?.split(' ').skip(2).collect::<Vec<_>>();
+    let mut media = value("m=")?.split(' ');
+    let kind = media.next().unwrap_or_default().to_owned();
+    let formats = media.skip(2).collect::<Vec<_>>();
+    let transport_extension = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("a=extmap:")?.split_once(' '))
+        .find(|(_, uri)| *uri == TRANSPORT_URI)
+        .and_then(|(id, _)| id.parse().ok());
     let kept = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:"];
     let attributes = lines
         .iter()
@@ -108,7 +138,9 @@ pub fn read(sdp: &str) -> Result<Described, String> {
         fingerprint,
         address: SocketAddr::new(ip, port),
         mid: value("a=mid:")?.to_owned(),
+        kind,
         formats: formats.join(" "),
         attributes,
+        transport_extension,
     })
 }

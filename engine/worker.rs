@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use switchyard_net as net;
 
 use crate::core::Engine;
-use crate::core::outbox::{Outbox, SLOT_LEN, Slot, Transmit};
+use crate::core::outbox::{Message, Outbox, Transmit};
 use crate::link::proto::from_engine;
 use crate::link::{Inbound, Server};
 
@@ -123,20 +123,17 @@ struct KernelTransmit {
 }
 
 impl Transmit for KernelTransmit {
-    fn transmit(&mut self, slots: &[Slot], arena: &[u8]) {
-        let mut first = 0;
-        // One system call for each run of datagrams from one socket; most servers have one that is busy.
-        for run in slots.chunk_by(|a, b| a.socket == b.socket) {
-            let datagrams = run.iter().enumerate().map(|(offset, slot)| {
-                let start = (first + offset) * SLOT_LEN;
-                net::Datagram {
-                    to: slot.to,
-                    bytes: &arena[start..start + slot.len],
-                }
+    fn transmit(&mut self, messages: &mut dyn Iterator<Item = Message<'_>>, arena: &[u8]) {
+        // One run for each row of messages from one socket; most servers have one that is busy.
+        let mut messages = messages.peekable();
+        while let Some(socket) = messages.peek().map(|message| message.socket) {
+            let run = std::iter::from_fn(|| messages.next_if(|message| message.socket == socket));
+            let run = run.map(|message| net::Message {
+                to: message.to,
+                datagrams: message.datagrams,
             });
             self.sender
-                .send(&self.sockets[usize::from(run[0].socket)], datagrams);
-            first += run.len();
+                .send(&self.sockets[usize::from(socket)], arena, run);
         }
     }
 }

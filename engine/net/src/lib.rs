@@ -3,8 +3,15 @@
 //! The only crate with unsafe code.
 
 mod address;
+mod control_message;
 mod poller;
-mod udp;
+mod receive;
+mod send;
+mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use poller::{Poller, Waker};
-pub use udp::{BATCH, Datagram, Receiver, Sender, bind};
+pub use receive::{BATCH, Receiver};
+pub use send::{MAX_MESSAGE, MAX_SEGMENTS, Message, Sender};
+pub use socket::bind;

@@ -1,0 +1,91 @@
+//! What to run, from the command line.
+
+use crate::publisher::Media;
+
+pub const USAGE: &str = "\
+usage: switchyard-bench --base URL --app ID --secret SECRET --pid PID [options]
+       switchyard-bench --limit [--seconds N]
+
+Prints a line of JSON for each measurement.
+
+  --pid N          the server's process: its CPU and memory are measured
+  --publishers N   sessions that publish one track each (1)
+  --subscribers N  sessions that pull each of these tracks (50)
+  --media KIND     video or audio (video)
+  --bits N         bits a second of a video track (2500000)
+  --seconds N      of each measurement (10)
+  --sample N       decrypt every Nth packet of a subscriber, and take its latency (1)
+  --search         find how many of the publishers can send before packets are lost or late,
+                   then measure 10, 50 and 90 % of that
+  --limit          instead: how fast this machine encrypts and sends with no server around it";
+
+/// A run.
+pub struct Plan {
+    pub base: String,
+    pub app: String,
+    pub secret: String,
+    pub pid: u32,
+    pub publishers: usize,
+    pub subscribers: usize,
+    pub media: Media,
+    pub seconds: u64,
+    pub sample: u64,
+    pub search: bool,
+}
+
+pub enum Arguments {
+    Run(Plan),
+    Limit { seconds: u64 },
+}
+
+pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let (mut base, mut app, mut secret, mut pid) = (None, None, None, None);
+    let (mut publishers, mut subscribers, mut seconds, mut sample) = (1, 50, 10, 1);
+    let (mut bits, mut audio, mut search, mut limit) = (2_500_000, false, false, false);
+    while let Some(name) = given.next() {
+        match name.as_str() {
+            "--search" => search = true,
+            "--limit" => limit = true,
+            _ => {
+                let value = given.next().ok_or(format!("{name} needs a value"))?;
+                match name.as_str() {
+                    "--base" => base = Some(value),
+                    "--app" => app = Some(value),
+                    "--secret" => secret = Some(value),
+                    "--pid" => pid = Some(number(&value)? as u32),
+                    "--publishers" => publishers = number(&value)? as usize,
+                    "--subscribers" => subscribers = number(&value)? as usize,
+                    "--seconds" => seconds = number(&value)?,
+                    "--sample" => sample = number(&value)?.max(1),
+                    "--bits" => bits = number(&value)?,
+                    "--media" if value == "audio" => audio = true,
+                    "--media" if value == "video" => audio = false,
+                    _ => return Err(format!("cannot use {name} {value}")),
+                }
+            }
+        }
+    }
+    if limit {
+        return Ok(Arguments::Limit { seconds });
+    }
+    Ok(Arguments::Run(Plan {
+        base: base.ok_or("--base is missing")?,
+        app: app.ok_or("--app is missing")?,
+        secret: secret.ok_or("--secret is missing")?,
+        pid: pid.ok_or("--pid is missing")?,
+        publishers,
+        subscribers,
+        media: if audio {
+            Media::Audio
+        } else {
+            Media::Video { bits }
+        },
+        seconds,
+        sample,
+        search,
+    }))
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("not a number: {text}"))
+}

@@ -1,0 +1,102 @@
+//! The bare limit: a loop that only encrypts and sends, to compare a server with.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use cpu_time::ThreadTime;
+use serde_json::json;
+use switchyard_engine::srtp;
+use switchyard_net as net;
+
+/// Destinations, as many as a large room has.
+const DESTINATIONS: usize = 200;
+/// Bytes of a packet before its tag, and from one to the next in memory.
+const PACKET: usize = 1180;
+const STRIDE: usize = 1216;
+const HEADER: usize = 12;
+/// Datagrams of one destination that leave together; 1 is sendmmsg alone.
+const TOGETHER: [usize; 4] = [1, 3, 8, 10];
+
+/// Between two times that the receivers are emptied, which is not measured.
+const ROUNDS: usize = 8;
+
+/// Measures each number of datagrams together, and prints a line for each.
+pub fn run(seconds: u64) -> Result<(), String> {
+    let receivers = (0..DESTINATIONS)
+        .map(|_| bind())
+        .collect::<Result<Vec<_>, _>>()?;
+    let destinations = receivers
+        .iter()
+        .map(|receiver| receiver.local_addr().map_err(|error| error.to_string()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut room = Room {
+        socket: bind()?,
+        destinations,
+        keys: (0..DESTINATIONS).map(|n| keys(n as u8)).collect(),
+        arena: vec![0x80; DESTINATIONS * TOGETHER[TOGETHER.len() - 1] * STRIDE],
+        sender: net::Sender::default(),
+        index: 0,
+    };
+    let mut reader = net::Receiver::default();
+    for together in TOGETHER {
+        let (mut packets, mut own) = (0, 0.0);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(seconds) {
+            let before = ThreadTime::now();
+            for _ in 0..ROUNDS {
+                packets += room.round(together);
+            }
+            own += before.elapsed().as_secs_f64();
+            for receiver in &receivers {
+                while reader.receive(receiver, |_, _| {}).unwrap_or(0) > 0 {}
+            }
+        }
+        let line = json!({
+            "limit": if together == 1 { "sendmmsg".to_owned() } else { format!("GSO of {together}") },
+            "packetsPerSecondOfACore": (packets as f64 / own).round(),
+            "cpuUsPerPacket": (own * 1e9 / packets as f64).round() / 1000.0,
+        });
+        println!("{line}");
+    }
+    Ok(())
+}
+
+struct Room {
+    socket: UdpSocket,
+    destinations: Vec<SocketAddr>,
+    keys: Vec<srtp::Sender>,
+    arena: Vec<u8>,
+    sender: net::Sender,
+    index: u64,
+}
+
+impl Room {
+    /// Encrypts and sends so many packets for each destination; gives how many were sent in all.
+    fn round(&mut self, together: usize) -> usize {
+        let mut places: Vec<Range<usize>> = Vec::with_capacity(together * DESTINATIONS);
+        for (destination, keys) in self.keys.iter().enumerate() {
+            for packet in 0..together {
+                let start = (destination * together + packet) * STRIDE;
+                let slot = &mut self.arena[start..start + STRIDE];
+                let index = self.index + packet as u64;
+                let length = keys.protect_rtp(slot, PACKET, HEADER, index).unwrap_or(0);
+                places.push(start..start + length);
+            }
+        }
+        self.index += together as u64;
+        let each = places.chunks(together).zip(&self.destinations);
+        let messages = each.map(|(datagrams, &to)| net::Message { to, datagrams });
+        self.sender.send(&self.socket, &self.arena, messages)
+    }
+}
+
+fn bind() -> Result<UdpSocket, String> {
+    net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(|error| error.to_string())
+}
+
+fn keys(seed: u8) -> srtp::Sender {
+    let profile = srtp::Profile::AeadAes128Gcm;
+    let master = srtp::Master::new(profile, &[seed; 16], &[seed; 12]);
+    srtp::Sender::new(profile, &master.expect("lengths of the profile"))
+}

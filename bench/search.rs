@@ -1,0 +1,55 @@
+//! How much the server carries: publishers are added until packets are lost or late.
+
+use crate::arguments::Plan;
+use crate::figures::Figures;
+use crate::load::Load;
+
+/// What still counts as carried.
+const MAX_LOSS: f64 = 0.001;
+const MAX_P99_US: u32 = 20_000;
+/// Of one step: enough frames to see the hundredth part of them late.
+const STEP_SECONDS: u64 = 3;
+/// Parts of the highest load at which the cost of a packet is measured, in percent.
+const PARTS: [usize; 3] = [10, 50, 90];
+
+/// Prints each step, then the measurements at parts of the highest load.
+pub fn run(load: &mut Load, plan: &Plan) -> Result<(), String> {
+    let (mut carried, mut failed) = (0, plan.publishers + 1);
+    while failed - carried > 1 {
+        let publishers = if carried == 0 && failed > plan.publishers {
+            plan.publishers
+        } else {
+            (carried + failed) / 2
+        };
+        let figures = load.measure(publishers, STEP_SECONDS)?;
+        let is_carried = is_carried(&figures);
+        print(&figures, if is_carried { "carried" } else { "failed" });
+        if is_carried {
+            carried = publishers;
+        } else {
+            failed = publishers;
+        }
+    }
+    if carried == 0 {
+        return Err("not even one publisher is carried".into());
+    }
+    print(&load.measure(carried, plan.seconds)?, "highest");
+    for part in PARTS {
+        let publishers = (carried * part).div_ceil(100);
+        print(
+            &load.measure(publishers, plan.seconds)?,
+            &format!("{part} %"),
+        );
+    }
+    Ok(())
+}
+
+fn is_carried(figures: &Figures) -> bool {
+    figures.loss() <= MAX_LOSS && figures.latency[1] <= MAX_P99_US
+}
+
+fn print(figures: &Figures, step: &str) {
+    let mut line = figures.json();
+    line["step"] = step.into();
+    println!("{line}");
+}

@@ -1,0 +1,116 @@
+//! Datagrams in, in batches: recvmmsg, and what the kernel coalesced (UDP_GRO) taken apart.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::ptr::null_mut;
+
+use crate::address;
+use crate::control_message::{CONTROL_LEN, Control, read_segment};
+
+/// Messages that one system call takes: each is a datagram, or several of one peer.
+pub const BATCH: usize = 64;
+/// Bytes of a datagram; longer ones are dropped.
+const MAX_DATAGRAM: usize = 2048;
+/// Bytes of a message: the longest that UDP has.
+const MESSAGE_LEN: usize = 65_535;
+/// From one buffer to the next. A page and a line more than a power of two, or the beginnings of all buffers
+/// would fall into the same few sets of the caches.
+const STRIDE: usize = 65_536 + 4096 + 64;
+
+/// Receives batches into memory made once, of which only what arrives is ever touched.
+pub struct Receiver {
+    buffers: Box<[u8]>,
+    addresses: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    /// Headers that the last call filled: only they must be made ready again.
+    filled: usize,
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        // SAFETY: all zeros is a valid iovec and mmsghdr: null pointers with no length.
+        let (vector, header): (libc::iovec, libc::mmsghdr) = unsafe { (zeroed(), zeroed()) };
+        Receiver {
+            buffers: vec![0; BATCH * STRIDE].into_boxed_slice(),
+            addresses: vec![address::empty(); BATCH].into_boxed_slice(),
+            controls: vec![Control::EMPTY; BATCH].into_boxed_slice(),
+            vectors: vec![vector; BATCH].into_boxed_slice(),
+            headers: vec![header; BATCH].into_boxed_slice(),
+            filled: BATCH,
+        }
+    }
+}
+
+impl Receiver {
+    /// Takes what is there, up to `BATCH` messages, and gives each datagram to `each`. Returns how many messages there
+    /// were: fewer than `BATCH` means that nothing is left.
+    ///
+    /// # Errors
+    /// The kernel's, but for "nothing there", which is 0.
+    pub fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        mut each: impl FnMut(SocketAddr, &mut [u8]),
+    ) -> io::Result<usize> {
+        self.make_ready();
+        // SAFETY: every header points to memory of self, which outlives the call and nobody else uses meanwhile.
+        let received = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                null_mut(),
+            )
+        };
+        let Ok(received) = usize::try_from(received) else {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+                // An ICMP answer to something that was sent: the error is taken with it.
+                io::ErrorKind::ConnectionRefused => Ok(0),
+                _ => Err(error),
+            };
+        };
+        self.filled = received;
+        for index in 0..received {
+            let header = &self.headers[index];
+            if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+                continue;
+            }
+            let Some(source) = address::read(&self.addresses[index]) else {
+                continue;
+            };
+            let length = (header.msg_len as usize).min(MESSAGE_LEN);
+            let segment = read_segment(&header.msg_hdr).unwrap_or(length).max(1);
+            let message = &mut self.buffers[index * STRIDE..][..length];
+            for datagram in message.chunks_mut(segment) {
+                if datagram.len() <= MAX_DATAGRAM {
+                    each(source, datagram);
+                }
+            }
+        }
+        Ok(received)
+    }
+
+    fn make_ready(&mut self) {
+        for index in 0..self.filled {
+            let vector = &mut self.vectors[index];
+            vector.iov_base = self.buffers[index * STRIDE..].as_mut_ptr().cast();
+            vector.iov_len = MESSAGE_LEN;
+            let header = &mut self.headers[index].msg_hdr;
+            header.msg_name = std::ptr::from_mut(&mut self.addresses[index]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[index].as_mut_ptr();
+            header.msg_controllen = CONTROL_LEN as _;
+            header.msg_flags = 0;
+        }
+        self.filled = 0;
+    }
+}

@@ -1,0 +1,78 @@
+//! UDP sockets of a media server.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+
+use crate::address;
+
+/// Bytes that the kernel may queue for a socket, where its limits allow.
+const KERNEL_BUFFER: libc::c_int = 4 << 20;
+
+/// Opens a non-blocking UDP socket on an address. It receives coalesced datagrams where the kernel can (UDP_GRO, udp(7)),
+/// which `Receiver` takes apart again.
+///
+/// # Errors
+/// The address is not this machine's, or is taken.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(address)?;
+    // A refusal leaves the default.
+    for option in [libc::SO_RCVBUF, libc::SO_SNDBUF] {
+        let _ = set(socket.as_raw_fd(), libc::SOL_SOCKET, option, KERNEL_BUFFER);
+    }
+    let _ = set(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
+    Ok(socket)
+}
+
+/// A bound socket of its own family only, so that `0.0.0.0` and `::` can share a port.
+fn open(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if address.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
+    let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers are passed.
+    let descriptor = unsafe { libc::socket(family, kind, 0) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is fresh, so it is nobody else's.
+    let socket = unsafe { UdpSocket::from_raw_fd(descriptor) };
+    if address.is_ipv6() {
+        set(descriptor, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+    }
+    let mut storage = address::empty();
+    let length = address::write(&address, &mut storage);
+    // SAFETY: the storage holds an address of that length.
+    let result = unsafe { libc::bind(descriptor, std::ptr::from_ref(&storage).cast(), length) };
+    if result == 0 {
+        Ok(socket)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Sets an option that is an int.
+pub(crate) fn set(
+    descriptor: RawFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the value is an int of that size; a descriptor that is not open is an error.
+    let result = unsafe {
+        libc::setsockopt(
+            descriptor,
+            level,
+            option,
+            std::ptr::from_ref(&value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

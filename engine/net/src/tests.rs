@@ -1,0 +1,126 @@
+use std::net::{SocketAddr, UdpSocket};
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+
+use crate::{BATCH, Message, Receiver, Sender, bind, socket};
+
+fn pair(ip: &str) -> (UdpSocket, UdpSocket) {
+    let address: SocketAddr = format!("{ip}:0").parse().unwrap();
+    (bind(address).unwrap(), bind(address).unwrap())
+}
+
+fn receive_all(socket: &UdpSocket, wanted: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+    let mut receiver = Receiver::default();
+    let mut all = Vec::new();
+    while all.len() < wanted {
+        receiver
+            .receive(socket, |source, bytes| all.push((source, bytes.to_vec())))
+            .unwrap();
+    }
+    all
+}
+
+/// Datagrams one behind the other, and where each is.
+fn arena(datagrams: &[Vec<u8>]) -> (Vec<u8>, Vec<Range<usize>>) {
+    let mut start = 0;
+    let places = datagrams.iter().map(|datagram| {
+        let place = start..start + datagram.len();
+        start = place.end;
+        place
+    });
+    (datagrams.concat(), places.collect())
+}
+
+fn send_each(from: &UdpSocket, to: SocketAddr, datagrams: &[Vec<u8>]) -> usize {
+    let (arena, places) = arena(datagrams);
+    let messages = places.chunks(1).map(|datagrams| Message { to, datagrams });
+    Sender::default().send(from, &arena, messages)
+}
+
+#[test]
+fn batches_arrive_whole_in_both_families() {
+    for ip in ["127.0.0.1", "[::1]"] {
+        let (from, to) = pair(ip);
+        let payloads: Vec<Vec<u8>> = (0..3 * BATCH).map(|n| vec![n as u8; n + 1]).collect();
+        let sent = send_each(&from, to.local_addr().unwrap(), &payloads);
+        assert_eq!(sent, payloads.len());
+        let received = receive_all(&to, payloads.len());
+        let source = from.local_addr().unwrap();
+        assert!(received.iter().all(|(address, _)| *address == source));
+        assert!(received.iter().map(|(_, bytes)| bytes).eq(&payloads));
+    }
+}
+
+fn equal_but_the_last() -> Vec<Vec<u8>> {
+    (0..20_u8)
+        .map(|n| vec![n; if n == 19 { 7 } else { 1200 }])
+        .collect()
+}
+
+#[test]
+fn datagrams_of_one_message_arrive_one_by_one() {
+    for ip in ["127.0.0.1", "[::1]"] {
+        let (from, to) = pair(ip);
+        let payloads = equal_but_the_last();
+        let (arena, places) = arena(&payloads);
+        let message = Message {
+            to: to.local_addr().unwrap(),
+            datagrams: &places,
+        };
+        let sent = Sender::default().send(&from, &arena, [message].into_iter());
+        assert_eq!(sent, payloads.len());
+        let received = receive_all(&to, payloads.len());
+        assert!(received.iter().map(|(_, bytes)| bytes).eq(&payloads));
+    }
+}
+
+#[test]
+fn where_they_cannot_go_together_they_go_alone() {
+    let (from, to) = pair("127.0.0.1");
+    // Without checksums there is no segmentation either: the kernel refuses the message.
+    socket::set(from.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+    let payloads = equal_but_the_last();
+    let (arena, places) = arena(&payloads);
+    let target = to.local_addr().unwrap();
+    let mut sender = Sender::default();
+    for _ in 0..2 {
+        let message = Message {
+            to: target,
+            datagrams: &places,
+        };
+        let sent = sender.send(&from, &arena, [message].into_iter());
+        assert_eq!(sent, payloads.len());
+        let received = receive_all(&to, payloads.len());
+        assert!(received.iter().map(|(_, bytes)| bytes).eq(&payloads));
+    }
+}
+
+#[test]
+fn a_datagram_without_a_way_does_not_hold_up_the_others() {
+    let (from, to) = pair("127.0.0.1");
+    let target = to.local_addr().unwrap();
+    let unreachable = "[::1]:9".parse().unwrap();
+    let (arena, places) = arena(&[b"x".to_vec()]);
+    let messages = [unreachable, target].map(|to| Message {
+        to,
+        datagrams: &places,
+    });
+    let sent = Sender::default().send(&from, &arena, messages.into_iter());
+    assert_eq!(sent, 1);
+    assert_eq!(receive_all(&to, 1).len(), 1);
+}
+
+#[test]
+fn a_datagram_that_is_too_long_is_dropped() {
+    let (from, to) = pair("127.0.0.1");
+    let payloads = [vec![1; 2049], b"short".to_vec()];
+    send_each(&from, to.local_addr().unwrap(), &payloads);
+    assert_eq!(receive_all(&to, 1)[0].1, b"short");
+}
+
+#[test]
+fn both_families_can_have_the_same_port_on_all_addresses() {
+    let six = bind("[::]:0".parse().unwrap()).unwrap();
+    let port = six.local_addr().unwrap().port();
+    bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
+}

@@ -1,0 +1,73 @@
+// npm run bench: measures a server of its own, and ends it. See `npm run bench -- --help`.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildAll } from './bench/build.mjs';
+import { firstFrame } from './bench/first-frame.mjs';
+import { bareLimit, load } from './bench/load.mjs';
+import { root, startServer } from './bench/server.mjs';
+import { printTable } from './bench/table.mjs';
+
+const usage = `usage: npm run bench -- [options]
+
+  (nothing)         one publisher of video, 50 subscribers: CPU per packet, memory, latency
+  --first-frame     time from tracks/new to the first decoded frame in Chromium
+  --search          the highest load before 0.1 % of packets are lost or p99 passes 20 ms,
+                    the cost of a packet at 10, 50 and 90 % of it, and the bare limit of this machine
+  --limit           the bare limit alone: encrypt and send, with no server around it
+
+  --engine PATH     an engine to measure instead of this tree's; again for another one beside it
+  --rounds N        measures each server N times, in turn (1; 3 where there are several)
+  --publishers N    --subscribers N  --media video|audio  --bits N  --seconds N  --sample N
+                    the load, as of \`switchyard-bench\`: sessions that publish one track each, and sessions
+                    that pull each of them; every Nth packet of a subscriber is decrypted`;
+
+const loadOptions = ['publishers', 'subscribers', 'media', 'bits', 'seconds', 'sample'];
+const { values } = parseArgs({
+  options: {
+    help: { type: 'boolean' },
+    'first-frame': { type: 'boolean' },
+    search: { type: 'boolean' },
+    limit: { type: 'boolean' },
+    engine: { type: 'string', multiple: true },
+    rounds: { type: 'string' },
+    ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
+  },
+});
+
+async function measure() {
+  if (values.limit) return bareLimit(values.seconds);
+  const engines = values.engine ?? [join(root, 'target/release/switchyard-engine')];
+  const servers = [];
+  try {
+    for (const engine of engines) servers.push(await startServer(engine));
+    if (values['first-frame']) return await firstFrame(servers);
+    const rounds = Number(values.rounds ?? (servers.length > 1 ? 3 : 1));
+    const results = [];
+    for (let round = 1; round <= rounds; round++)
+      for (const server of servers) {
+        const rows = await load(server, values, loadOptions);
+        results.push(...rows.map((row) => ({ server: server.name, round, ...row })));
+      }
+    if (values.search) results.push(...(await bareLimit('3')));
+    return results;
+  } finally {
+    for (const server of servers) await server.stop();
+  }
+}
+
+if (values.help) console.log(usage);
+else {
+  buildAll();
+  const results = await measure();
+  printTable(results);
+  const now = new Date();
+  const directory = join(root, 'bench/results');
+  const file = join(directory, `${now.toISOString().replaceAll(':', '-')}.json`);
+  mkdirSync(directory, { recursive: true });
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release() };
+  const about = { at: now, arguments: process.argv.slice(2), machine, results };
+  writeFileSync(file, `${JSON.stringify(about, null, 2)}\n`);
+  console.log(`\nWritten to ${relative(process.cwd(), file)}`);
+}

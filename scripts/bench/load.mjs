@@ -1,0 +1,40 @@
+/** Runs the load generator and reads the lines of JSON that it prints. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { root } from './server.mjs';
+
+/** Measures one server; `values` has the load's options by name. */
+export function load(server, values, names) {
+  const { base, app, secret, pid } = server;
+  const given = names.filter((name) => values[name] !== undefined);
+  return generate(server.name, [
+    ...['--base', base, '--app', app, '--secret', secret, '--pid', String(pid)],
+    ...given.flatMap((name) => [`--${name}`, values[name]]),
+    ...(values.search ? ['--search'] : []),
+  ]);
+}
+
+/** How fast this machine encrypts and sends, for each number of datagrams that leave together. */
+export async function bareLimit(seconds = '5') {
+  const rows = await generate('bare limit', ['--limit', '--seconds', seconds]);
+  return rows.map((row) => ({ server: 'bare limit', ...row }));
+}
+
+function generate(name, args) {
+  const child = spawn(join(root, 'target/release/switchyard-bench'), args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const rows = [];
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const row = JSON.parse(line);
+    console.error(`${name}: ${line}`);
+    rows.push(row);
+  });
+  return new Promise((done, fail) => {
+    child.once('error', fail);
+    child.once('close', (code) =>
+      code === 0 ? done(rows) : fail(new Error(`the load generator ended with ${code}`)),
+    );
+  });
+}
