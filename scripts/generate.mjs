@@ -1,8 +1,9 @@
-// Writes what is made from the contract: the client's types. Says which files changed.
+// Writes what is made from the contract: the client's types and the table of errors. Says which files changed.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { areas, connectionArea } from '../contract/dist/areas.js';
+import { errorsMarkdown } from '../contract/dist/errorsMarkdown.js';
 import { openapi } from '../contract/dist/openapi.js';
 import { typescriptOf } from '../contract/dist/typescript.js';
 
@@ -11,6 +12,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const files = {
   'sdk/generated/api.ts': typescriptOf(openapi(areas, version), connectionArea.prefix),
+  'docs/errors.md': errorsMarkdown(),
 };
 
 for (const [name, text] of Object.entries(files)) {
