@@ -48,7 +48,7 @@ impl Engine {
         match (&table.transport, current) {
             (None, Some(_)) => Err("a transport cannot be taken away".into()),
             (Some((settings, _)), Some(current)) if !current.accepts(settings) => {
-                Err("a transport keeps its DTLS role and its peer's fingerprint".into())
+                Err("a transport keeps its roles and its peer's fingerprint".into())
             }
             (Some((settings, _)), _) => match self.by_ufrag.get(&settings.local.ufrag) {
                 Some(owner) if Some(*owner) != existing => {
@@ -69,7 +69,7 @@ impl Engine {
         match &mut session.transport {
             Some(transport) => {
                 self.by_ufrag.remove(&transport.settings().local.ufrag);
-                transport.restart_ice(settings.clone(), now);
+                transport.update_ice(settings.clone(), &self.config.sockets, now);
             }
             None => {
                 session.transport = Some(Transport::new(
@@ -330,6 +330,7 @@ impl Engine {
             self.end_channel(channel);
         }
         session.addresses.clear(key, &mut self.by_address);
+        self.checks.forget(&session.awaited_checks);
         if let Some(transport) = &session.transport {
             self.by_ufrag.remove(&transport.settings().local.ufrag);
         }

@@ -19,7 +19,11 @@ discards! {
     UnknownProtocol => "discarded_unknown_protocol",
     /// No session has this user name.
     UnknownUfrag => "discarded_unknown_ufrag",
-    /// A STUN message without our password.
+    /// An answer to no check that we sent to there, or to one that has been answered.
+    UnknownTransaction => "discarded_unknown_transaction",
+    /// A check of our own to an unproven address, over the pace of all of them.
+    CheckOverPace => "discarded_check_over_pace",
+    /// A STUN message without the password.
     StunNotAuthentic => "discarded_stun_not_authentic",
     /// From an address that no peer proved to be its own.
     UnknownAddress => "discarded_unknown_address",

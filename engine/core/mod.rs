@@ -12,6 +12,7 @@ use crate::dtls::Certificate;
 use crate::forward::encoding::Encoding;
 use crate::forward::publication::Publication;
 use crate::forward::subscription::Subscription;
+use crate::ice::{Addressee, addressee};
 use crate::link::proto;
 use crate::transport::TransportEvent;
 use crate::wire::demux::{DatagramKind, classify};
@@ -20,6 +21,7 @@ mod apply;
 mod bandwidth;
 mod channel_table;
 mod channels;
+mod checks;
 mod counters;
 mod encodings;
 mod feedback_path;
@@ -32,6 +34,7 @@ mod table;
 mod timers;
 
 use channels::Channel;
+use checks::Checks;
 use counters::Counters;
 pub use counters::Discard;
 use outbox::Outbox;
@@ -75,6 +78,7 @@ pub struct Engine {
     by_id: HashMap<String, SessionKey>,
     by_ufrag: HashMap<String, SessionKey>,
     by_address: HashMap<(u16, SocketAddr), SessionKey>,
+    checks: Checks,
     timers: Timers,
     counters: Counters,
     events: VecDeque<proto::Event>,
@@ -100,6 +104,7 @@ impl Engine {
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
+            checks: Checks::new(now),
             timers: Timers::default(),
             counters: Counters::default(),
             events: VecDeque::new(),
@@ -174,8 +179,16 @@ impl Engine {
         datagram: &[u8],
         outbox: &mut Outbox,
     ) -> Result<(), Discard> {
-        let key = crate::ice::session_of_request(datagram, &self.by_ufrag)
-            .ok_or(Discard::UnknownUfrag)?;
+        let (key, answered) = match addressee(datagram).ok_or(Discard::UnknownUfrag)? {
+            Addressee::Ufrag(ufrag) => {
+                let key = self.by_ufrag.get(ufrag).ok_or(Discard::UnknownUfrag)?;
+                (*key, None)
+            }
+            Addressee::Transaction(id) => {
+                let key = self.checks.session_of(&id, socket, source);
+                (key.ok_or(Discard::UnknownTransaction)?, Some(id))
+            }
+        };
         let local = self.config.sockets[usize::from(socket)];
         let transport = self.sessions[key]
             .transport
@@ -183,6 +196,10 @@ impl Engine {
             .ok_or(Discard::UnknownUfrag)?;
         if !transport.handle_stun(now, local, source, datagram) {
             return Err(Discard::StunNotAuthentic);
+        }
+        if let Some(id) = answered {
+            // Whoever repeats the answer from now on is not the peer.
+            self.checks.forget([&id]);
         }
         self.drive_transport(key, socket, now, outbox);
         Ok(())
@@ -234,10 +251,26 @@ impl Engine {
         };
         let mut state_changed = false;
         let by_address = &mut self.by_address;
+        let checks = &mut self.checks;
+        let counters = &mut self.counters;
+        let awaited = &mut session.awaited_checks;
         let addresses = &mut session.addresses;
         transport.poll(now, &self.config.sockets, |event| match event {
             TransportEvent::Send(path, datagram) => {
                 outbox.push(path.socket, path.remote, &datagram);
+            }
+            TransportEvent::Check {
+                path,
+                datagram,
+                transaction,
+                proven,
+            } => {
+                if proven || checks.has_budget(now) {
+                    checks.sent(key, awaited, transaction, path);
+                    outbox.push(path.socket, path.remote, &datagram);
+                } else {
+                    counters.discard(Discard::CheckOverPace);
+                }
             }
             TransportEvent::AddressValidated(address) => {
                 addresses.validate((socket, address), key, by_address);

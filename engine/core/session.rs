@@ -1,6 +1,6 @@
 //! What the engine keeps of one session.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use super::channels::{DataTransport, Pending, Streams};
 use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
 use crate::bandwidth::estimator::Estimator;
 use crate::bandwidth::pacer::Pacer;
+use crate::ice::TransactionId;
 use crate::transport::Transport;
 use crate::wire::rtcp::transport_feedback::Arrivals;
 
@@ -87,6 +88,8 @@ pub struct Session {
     pub transport: Option<Transport>,
     pub transport_timer: Option<Instant>,
     pub addresses: Addresses,
+    /// Its entries in `Checks`, the oldest first.
+    pub awaited_checks: VecDeque<TransactionId>,
     pub extensions: ExtensionIds,
     pub publications: Vec<PublicationKey>,
     pub subscriptions: Vec<SubscriptionKey>,
@@ -132,6 +135,7 @@ impl Session {
             transport: None,
             transport_timer: None,
             addresses: Addresses::default(),
+            awaited_checks: VecDeque::new(),
             extensions: ExtensionIds::default(),
             publications: Vec::new(),
             subscriptions: Vec::new(),

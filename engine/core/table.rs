@@ -2,6 +2,7 @@
 //! The only place that reads `ApplySession`.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::channel_table::{self, ChannelSettings, DataTransportSettings};
@@ -11,7 +12,7 @@ use crate::dtls::{Fingerprint, HashAlgorithm, Role};
 use crate::forward::layer_choice::EncodingChoice;
 use crate::forward::publication::{EncodingSettings, Format, MediaKind, PublicationSettings};
 use crate::forward::subscription::{FormatMapping, SubscriptionSettings};
-use crate::ice::Credentials;
+use crate::ice::{Credentials, IceRole, MAX_REMOTE_CANDIDATES, RemoteCandidate};
 use crate::link::proto;
 use crate::transport::TransportSettings;
 
@@ -107,6 +108,13 @@ fn transport(transport: &proto::Transport) -> Result<(TransportSettings, Extensi
         proto::DtlsRole::Active => Role::Active,
         proto::DtlsRole::Unspecified => return Err("dtls_role is missing".into()),
     };
+    let ice_role = match transport.ice_role() {
+        proto::IceRole::Unspecified => IceRole::Lite,
+        proto::IceRole::Full => IceRole::Full,
+    };
+    if transport.remote_candidates.len() > MAX_REMOTE_CANDIDATES {
+        return Err("there are too many remote_candidates".into());
+    }
     let settings = TransportSettings {
         local: credentials(&transport.local_ufrag, &transport.local_password)?,
         remote: credentials(&transport.remote_ufrag, &transport.remote_password)?,
@@ -115,6 +123,12 @@ fn transport(transport: &proto::Transport) -> Result<(TransportSettings, Extensi
             digest: fingerprint.digest.clone(),
         },
         role,
+        ice_role,
+        remote_candidates: transport
+            .remote_candidates
+            .iter()
+            .map(remote_candidate)
+            .collect::<Result<_, _>>()?,
     };
     Ok((settings, extensions(&transport.header_extensions)?))
 }
@@ -127,6 +141,28 @@ fn credentials(ufrag: &str, password: &str) -> Result<Credentials, String> {
     Ok(Credentials {
         ufrag: ufrag.to_owned(),
         password: password.to_owned(),
+    })
+}
+
+fn remote_candidate(candidate: &proto::RemoteCandidate) -> Result<RemoteCandidate, String> {
+    let ip: IpAddr = candidate
+        .ip
+        .parse()
+        .map_err(|_| "a remote candidate has no IP address")?;
+    if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255; 4]) {
+        return Err("a remote candidate is no unicast address".into());
+    }
+    let port = match u16::try_from(candidate.port) {
+        Ok(port @ 1..) => port,
+        _ => return Err("a remote candidate's port must be 1 to 65535".into()),
+    };
+    // RFC 8445 section 5.1.2.
+    if !(1..1 << 31).contains(&candidate.priority) {
+        return Err("a remote candidate's priority must be 1 to 2^31 - 1".into());
+    }
+    Ok(RemoteCandidate {
+        address: SocketAddr::new(ip, port),
+        priority: candidate.priority,
     })
 }
 

@@ -1,13 +1,19 @@
-//! ICE (RFC 8445) in the lite role: this server has known addresses, answers checks and lets the peer choose.
+//! ICE (RFC 8445). Towards browsers in the lite role: this server has known addresses, answers checks and lets
+//! the peer choose. Towards a peer that is lite itself, in the full role: it checks the peer's candidates.
 //!
-//! The only file that knows the crate `is`.
+//! The only folder that knows the crate `is`.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use is::stun::{StunMessage, StunPacket};
-use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol};
+use is::{
+    Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol,
+};
+
+mod addressee;
+
+pub use addressee::{Addressee, TransactionId, addressee, transaction_of_request};
 
 /// A username fragment and its password (RFC 8445 section 5.3).
 #[derive(Clone, PartialEq, Eq)]
@@ -18,10 +24,28 @@ pub struct Credentials {
     pub password: String,
 }
 
+/// Our part (RFC 8445 section 2.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IceRole {
+    /// Answers checks.
+    Lite,
+    /// Sends checks and nominates; gives way to a peer that is full and controlling too, if chance says so.
+    Full,
+}
+
+/// An address at which the peer says that it receives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemoteCandidate {
+    /// UDP.
+    pub address: SocketAddr,
+    /// 1 to 2^31 - 1 (RFC 8445 section 5.1.2).
+    pub priority: u32,
+}
+
 /// What came of a check or of time passing.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IceEvent {
-    /// The peer proved with our password that it receives at this address: its other packets are welcome.
+    /// The peer proved that it receives at this address, or knows our password there: its other packets are welcome.
     AddressValidated(SocketAddr),
     /// Media goes here from now on.
     PathNominated {
@@ -30,7 +54,7 @@ pub enum IceEvent {
         /// The peer's.
         remote: SocketAddr,
     },
-    /// No check came for too long.
+    /// No check came, or none was answered, for too long.
     PathLost,
 }
 
@@ -42,24 +66,48 @@ pub struct IceTransmit {
     pub remote: SocketAddr,
     /// A STUN message.
     pub datagram: Vec<u8>,
+    /// Whether the peer has answered from there. What it has not is a stranger's address for all we know.
+    pub proven: bool,
 }
 
-/// Pairs that one peer may make us keep; a browser with many interfaces has fewer.
+/// Pairs that one peer may make a lite agent keep; a browser with many interfaces has fewer.
 const MAX_PAIRS: usize = 64;
+/// Pairs that a full agent checks, each nine times at most while nothing answers.
+const MAX_CHECKED_PAIRS: usize = 32;
+/// Candidates of a description that are used.
+pub const MAX_REMOTE_CANDIDATES: usize = 16;
+/// Addresses that the peer may make a full agent learn, candidates and what its checks and answers show together.
+const MAX_KNOWN: usize = 32;
+/// How long a path is used after a restart of ICE that brought no new one (RFC 7675 section 5.1).
+const CONSENT: Duration = Duration::from_secs(30);
 
-/// The lite agent of one session.
+/// The agent of one session.
 pub struct Ice {
     agent: IceAgent,
+    role: IceRole,
     remote: Credentials,
+    /// Full role: addresses learned from the peer since the last restart.
+    known: Vec<SocketAddr>,
+    /// Set by a restart: when the path of before is given up.
+    consent_ends: Option<Instant>,
+    path_lost: bool,
 }
 
 impl Ice {
-    /// An agent that answers at each of `sockets`.
-    pub fn new(local: &Credentials, remote: &Credentials, sockets: &[SocketAddr]) -> Ice {
+    /// An agent that receives at each of `sockets`.
+    pub fn new(
+        role: IceRole,
+        local: &Credentials,
+        remote: &Credentials,
+        sockets: &[SocketAddr],
+    ) -> Ice {
         let mut agent = IceAgent::new(credentials(local));
-        agent.set_ice_lite(true);
-        agent.set_controlling(false);
-        agent.set_max_candidate_pairs(MAX_PAIRS);
+        agent.set_ice_lite(role == IceRole::Lite);
+        agent.set_controlling(role == IceRole::Full);
+        agent.set_max_candidate_pairs(match role {
+            IceRole::Lite => MAX_PAIRS,
+            IceRole::Full => MAX_CHECKED_PAIRS,
+        });
         for &address in sockets {
             if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
                 agent.add_local_candidate(candidate);
@@ -68,7 +116,11 @@ impl Ice {
         agent.set_remote_credentials(credentials(remote));
         Ice {
             agent,
+            role,
             remote: remote.clone(),
+            known: sockets.to_vec(),
+            consent_ends: None,
+            path_lost: false,
         }
     }
 
@@ -77,14 +129,46 @@ impl Ice {
         self.remote == *remote
     }
 
-    /// The peer restarted (RFC 8445 section 9): it checks with new credentials from now on.
-    pub fn restart(&mut self, local: &Credentials, remote: &Credentials) {
+    /// Checks these too from now on; the lite role has no use for them.
+    pub fn add_remote_candidates(&mut self, candidates: &[RemoteCandidate]) {
+        if self.role == IceRole::Lite {
+            return;
+        }
+        for candidate in candidates {
+            if !self.known.contains(&candidate.address) && self.known.len() < MAX_KNOWN {
+                self.known.push(candidate.address);
+                self.agent.add_remote_candidate(Candidate::from_parts(
+                    "remote".to_owned(),
+                    1,
+                    Protocol::Udp,
+                    candidate.priority,
+                    candidate.address,
+                    CandidateKind::Host,
+                    None,
+                    None,
+                    None,
+                ));
+            }
+        }
+    }
+
+    /// Either side restarted (RFC 8445 section 9): other credentials count, and the candidates are asked for anew.
+    /// The path stays until there is another one, or its consent ends.
+    pub fn restart(
+        &mut self,
+        local: &Credentials,
+        remote: &Credentials,
+        sockets: &[SocketAddr],
+        now: Instant,
+    ) {
         self.agent.ice_restart(credentials(local), true);
         self.agent.set_remote_credentials(credentials(remote));
         self.remote = remote.clone();
+        self.known = sockets.to_vec();
+        self.consent_ends = Some(now + CONSENT);
     }
 
-    /// Takes a STUN message; one with a wrong user name or password is ignored, and false.
+    /// Takes a STUN message; one with a wrong user name, transaction or password is ignored, and false.
     pub fn handle_stun(
         &mut self,
         now: Instant,
@@ -95,6 +179,9 @@ impl Ice {
         let Ok(message) = StunMessage::parse(datagram) else {
             return false;
         };
+        if self.role == IceRole::Full && !self.admits(remote, &message) {
+            return false;
+        }
         let accepted = self.agent.handle_packet(
             now,
             StunPacket {
@@ -110,27 +197,57 @@ impl Ice {
         accepted
     }
 
+    /// The agent keeps each new source of a check, and checks it, and each new address that an answer maps ours to:
+    /// a peer may show only so many.
+    fn admits(&mut self, source: SocketAddr, message: &StunMessage<'_>) -> bool {
+        let shown = if message.is_binding_request() {
+            Some(source)
+        } else {
+            message.mapped_address()
+        };
+        let Some(address) = shown.filter(|address| !self.known.contains(address)) else {
+            return true;
+        };
+        let admitted = self.known.len() < MAX_KNOWN && self.agent.accepts_message(message);
+        if admitted {
+            self.known.push(address);
+        }
+        admitted
+    }
+
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.consent_ends.is_some_and(|at| at <= now) {
+            self.consent_ends = None;
+            self.path_lost = true;
+        }
         self.agent.handle_timeout(now);
     }
 
     /// When `handle_timeout` is due.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        self.agent.poll_timeout()
+        match (self.agent.poll_timeout(), self.consent_ends) {
+            (Some(agent), Some(consent)) => Some(agent.min(consent)),
+            (agent, consent) => agent.or(consent),
+        }
     }
 
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<IceTransmit> {
-        self.agent.poll_transmit().map(|transmit| IceTransmit {
+        let transmit = self.agent.poll_transmit()?;
+        Some(IceTransmit {
             local: transmit.source,
             remote: transmit.destination,
             datagram: transmit.contents.into(),
+            proven: self.agent.has_viable_remote_candidate(transmit.destination),
         })
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<IceEvent> {
+        if std::mem::take(&mut self.path_lost) {
+            return Some(IceEvent::PathLost);
+        }
         loop {
             return Some(match self.agent.poll_event()? {
                 IceAgentEvent::DiscoveredRecv { source, .. } => IceEvent::AddressValidated(source),
@@ -138,27 +255,31 @@ impl Ice {
                     source,
                     destination,
                     ..
-                } => IceEvent::PathNominated {
-                    local: source,
-                    remote: destination,
-                },
-                IceAgentEvent::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                } => {
+                    self.consent_ends = None;
+                    IceEvent::PathNominated {
+                        local: source,
+                        remote: destination,
+                    }
+                }
+                IceAgentEvent::IceConnectionStateChange(state) if self.is_loss(state) => {
                     IceEvent::PathLost
                 }
                 _ => continue,
             });
         }
     }
-}
 
-/// Finds the session that a STUN request is for, by the first half of its user name (RFC 8445 section 7.2.2).
-pub fn session_of_request<K: Copy>(datagram: &[u8], by_ufrag: &HashMap<String, K>) -> Option<K> {
-    let message = StunMessage::parse(datagram).ok()?;
-    if !message.is_binding_request() {
-        return None;
+    /// A full agent that goes back to checking has no answered pair left, unless it was told to restart.
+    fn is_loss(&self, state: IceConnectionState) -> bool {
+        match state {
+            IceConnectionState::Disconnected => true,
+            IceConnectionState::Checking => {
+                self.role == IceRole::Full && self.consent_ends.is_none()
+            }
+            _ => false,
+        }
     }
-    let (local, _) = message.split_username()?;
-    by_ufrag.get(local).copied()
 }
 
 fn credentials(ours: &Credentials) -> IceCreds {

@@ -6,7 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, Role};
-use crate::ice::{Credentials, Ice, IceEvent};
+use crate::ice::{
+    Credentials, Ice, IceEvent, IceRole, RemoteCandidate, TransactionId, transaction_of_request,
+};
 use crate::srtp;
 
 /// Everything that the descriptions say of the transport.
@@ -20,6 +22,10 @@ pub struct TransportSettings {
     pub fingerprint: Fingerprint,
     /// Our DTLS role.
     pub role: Role,
+    /// Our part in ICE.
+    pub ice_role: IceRole,
+    /// Where a full agent finds the peer.
+    pub remote_candidates: Vec<RemoteCandidate>,
 }
 
 /// How far a transport has come.
@@ -59,7 +65,7 @@ pub struct Transport {
     dtls: Dtls,
     /// Present once the handshake is done, with a peer that speaks SRTP.
     pub keys: Option<Keys>,
-    /// Present once the peer nominated one.
+    /// Present once one was nominated.
     pub path: Option<Path>,
     secured: bool,
     state: TransportState,
@@ -70,6 +76,17 @@ pub struct Transport {
 pub enum TransportEvent {
     /// Send a datagram.
     Send(Path, Vec<u8>),
+    /// Send a check of our own to an address, from which the peer has answered before or not.
+    Check {
+        /// From where to where.
+        path: Path,
+        /// The STUN request.
+        datagram: Vec<u8>,
+        /// Which answer to expect.
+        transaction: TransactionId,
+        /// Whether the peer answered from there before.
+        proven: bool,
+    },
     /// Packets from this address belong to this session from now on.
     AddressValidated(SocketAddr),
     /// The state is another one.
@@ -77,14 +94,20 @@ pub enum TransportEvent {
 }
 
 impl Transport {
-    /// A transport that waits for the peer's first check.
+    /// A transport that waits for the peer's first check, or sends the first one.
     pub fn new(
         settings: TransportSettings,
         certificate: &Certificate,
         sockets: &[SocketAddr],
         now: Instant,
     ) -> Transport {
-        let mut ice = Ice::new(&settings.local, &settings.remote, sockets);
+        let mut ice = Ice::new(
+            settings.ice_role,
+            &settings.local,
+            &settings.remote,
+            sockets,
+        );
+        ice.add_remote_candidates(&settings.remote_candidates);
         ice.handle_timeout(now);
         let dtls = Dtls::new(
             certificate,
@@ -109,15 +132,28 @@ impl Transport {
         &self.settings
     }
 
-    /// Whether `settings` can be applied: a running DTLS connection keeps its peer and its role.
+    /// Whether `settings` can be applied: a running DTLS connection keeps its peer, and roles stay.
     pub fn accepts(&self, settings: &TransportSettings) -> bool {
-        self.settings.role == settings.role && self.settings.fingerprint == settings.fingerprint
+        self.settings.role == settings.role
+            && self.settings.ice_role == settings.ice_role
+            && self.settings.fingerprint == settings.fingerprint
     }
 
-    /// Takes new ICE credentials.
-    pub fn restart_ice(&mut self, settings: TransportSettings, now: Instant) {
-        if self.settings.local != settings.local || !self.ice.has_remote(&settings.remote) {
-            self.ice.restart(&settings.local, &settings.remote);
+    /// Takes new ICE credentials and candidates.
+    pub fn update_ice(
+        &mut self,
+        settings: TransportSettings,
+        sockets: &[SocketAddr],
+        now: Instant,
+    ) {
+        let restarts =
+            self.settings.local != settings.local || !self.ice.has_remote(&settings.remote);
+        if restarts {
+            self.ice
+                .restart(&settings.local, &settings.remote, sockets, now);
+        }
+        self.ice.add_remote_candidates(&settings.remote_candidates);
+        if restarts {
             self.ice.handle_timeout(now);
         }
         self.settings = settings;
@@ -207,7 +243,15 @@ impl Transport {
                     socket,
                     remote: transmit.remote,
                 };
-                each(TransportEvent::Send(path, transmit.datagram));
+                each(match transaction_of_request(&transmit.datagram) {
+                    None => TransportEvent::Send(path, transmit.datagram),
+                    Some(transaction) => TransportEvent::Check {
+                        path,
+                        datagram: transmit.datagram,
+                        transaction,
+                        proven: transmit.proven,
+                    },
+                });
             }
         }
         while let Some(event) = self.ice.poll_event() {

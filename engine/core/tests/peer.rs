@@ -424,6 +424,7 @@ fn transport(name: &str, certificate: &Certificate) -> proto::Transport {
         }),
         dtls_role: proto::DtlsRole::Passive.into(),
         header_extensions: Vec::new(),
+        ..Default::default()
     }
 }
 
