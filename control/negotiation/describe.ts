@@ -21,7 +21,13 @@ export function describe(state: SessionState, type: 'offer' | 'answer', endpoint
   const lines = state.offer?.transceivers ?? state.transceivers;
   const bundle = lines.filter((line) => line.active).map((line) => line.mid);
   const sections = lines.map((line) => section(next, line, type, endpoint, line.mid === bundle[0]));
-  return { next, description: { type, sdp: writeSdp({ origin: next.origin, bundle, sections }) } };
+  return {
+    next,
+    description: {
+      type,
+      sdp: writeSdp({ iceLite: state.thirdparty !== true, origin: next.origin, bundle, sections }),
+    },
+  };
 }
 
 function section(

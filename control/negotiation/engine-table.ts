@@ -4,6 +4,7 @@ import {
   HeaderExtensionKind as EngineExtensionKind,
   MediaKind as EngineMediaKind,
   HashAlgorithm,
+  IceRole,
   type PublicationSchema,
   type SubscriptionSchema,
   type TransportSchema,
@@ -100,6 +101,8 @@ function transport(state: SessionState, peer: PeerTransport): MessageInitShape<t
     localPassword: state.ice.password,
     remoteUfrag: peer.ufrag,
     remotePassword: peer.password,
+    iceRole: state.thirdparty === true ? IceRole.FULL : IceRole.UNSPECIFIED,
+    remoteCandidates: (peer.candidates ?? []).map(({ ip, port, priority }) => ({ ip, port, priority })),
     remoteFingerprint: {
       algorithm: ALGORITHMS[peer.fingerprint.algorithm],
       digest: Uint8Array.from(peer.fingerprint.digest.split(':'), (pair) => Number.parseInt(pair, 16)),

@@ -1,4 +1,5 @@
 /** What descriptions say of media and transport, freed from SDP's syntax. Plain data. */
+import type { IceCandidate } from '../sdp/description.ts';
 
 export type MediaKind = 'audio' | 'video';
 
@@ -44,6 +45,8 @@ export interface PeerTransport {
   readonly ufrag: string;
   readonly password: string;
   readonly fingerprint: { readonly algorithm: 'sha-256' | 'sha-384' | 'sha-512'; readonly digest: string };
+  /** Where a full agent of ours finds the peer; absent for a lite one, which waits to be found. */
+  readonly candidates?: readonly IceCandidate[];
   /** Our role, once the setup attributes decided it (RFC 8842 section 5). */
   readonly dtlsRole: 'active' | 'passive';
 }

@@ -1,5 +1,6 @@
 import type { Description, MediaSection } from '../sdp/description.ts';
 import { parseSdp } from '../sdp/parse.ts';
+import { readCandidates } from './candidates.ts';
 import type { PeerTransport } from './media.ts';
 import { refuse } from './refusal.ts';
 import type { SessionState } from './state.ts';
@@ -120,6 +121,7 @@ export function readTransport(
     ufrag: ice.ufrag,
     password: ice.password,
     fingerprint: { algorithm, digest },
+    ...readCandidates(state, description, section),
     dtlsRole: role(section.setup ?? 'active', type, peer?.dtlsRole),
   };
 }

@@ -5,6 +5,7 @@ export interface NewSession {
   sessionId: string;
   appId: string;
   correlationId?: string;
+  thirdparty?: boolean;
   createdAt: number;
   ice: { ufrag: string; password: string };
   /** The number in our o= line. */
@@ -17,6 +18,7 @@ export function newSession(args: NewSession): SessionState {
     sessionId: args.sessionId,
     appId: args.appId,
     ...(args.correlationId === undefined ? {} : { correlationId: args.correlationId }),
+    ...(args.thirdparty === true ? { thirdparty: true } : {}),
     createdAt: args.createdAt,
     ice: args.ice,
     origin: { id: args.originId, version: 0 },

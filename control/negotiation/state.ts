@@ -18,6 +18,8 @@ export interface SessionState {
   readonly appId: string;
   /** The client's diagnostic label. */
   readonly correlationId?: string;
+  /** The peer is ICE-lite itself, so we are a full, controlling agent (RFC 8445 section 6.1.1). */
+  readonly thirdparty?: true;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   /** Our own ICE credentials (RFC 8445 section 5.3): one pair for the session's life. */

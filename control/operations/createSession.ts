@@ -1,14 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { CreateSessionRequest, CreateSessionResponse } from '@switchyard/contract';
 import { connect, newSession } from '../negotiation/index.ts';
-import { problem } from '../session/problem.ts';
 import { type Call, randomId } from './context.ts';
 
 /** POST /sessions/new */
 export async function createSession(call: Call<CreateSessionRequest>): Promise<CreateSessionResponse> {
   const { sessions, appId, body, query } = call;
-  if (query.thirdparty === 'true')
-    throw problem('invalid_params', 'thirdparty=true is not available yet; leave it out.');
   const endpoint = sessions.endpoint();
   const correlationId =
     typeof query.correlationId === 'string' ? query.correlationId.slice(0, 256) : undefined;
@@ -17,6 +14,7 @@ export async function createSession(call: Call<CreateSessionRequest>): Promise<C
     sessionId,
     appId,
     ...(correlationId === undefined ? {} : { correlationId }),
+    thirdparty: query.thirdparty === 'true',
     createdAt: sessions.clock.now(),
     ice: { ufrag: randomBytes(6).toString('hex'), password: randomBytes(16).toString('hex') },
     // RFC 8866: numeric; 62 bits as RFC 8829 section 5.2.1 wants.

@@ -27,6 +27,8 @@ export interface MediaSection {
   /** a=sctp-port and a=max-message-size (RFC 8841) of an `application` section. */
   readonly sctpPort?: number;
   readonly maxMessageSize?: number;
+  /** Of UDP and component 1 with a literal IP address, in order; others can't be checked or aren't needed. */
+  readonly candidates: readonly IceCandidate[];
   /** In the m= line's order; those without a=rtpmap only where RFC 3551 gives them a meaning. */
   readonly formats: readonly RtpFormat[];
   readonly extensions: readonly RtpExtension[];
@@ -35,6 +37,16 @@ export interface MediaSection {
   readonly ssrcGroups: readonly { readonly semantics: string; readonly ssrcs: readonly number[] }[];
   /** The rids of a=simulcast:send (RFC 8853) that an a=rid line describes (RFC 8851), in order, each once. */
   readonly simulcastRids: readonly string[];
+}
+
+/** a=candidate (RFC 8839 section 5.1). */
+export interface IceCandidate {
+  readonly type: 'host' | 'srflx';
+  readonly ip: string;
+  /** 1 to 65535. */
+  readonly port: number;
+  /** 1 to 2^31 - 1 (RFC 8445 section 5.1.2). */
+  readonly priority: number;
 }
 
 export interface RtpFormat {

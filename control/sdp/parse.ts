@@ -1,8 +1,15 @@
+import { isIP } from 'node:net';
 import * as sdpTransform from 'sdp-transform';
-import type { Description, Direction, MediaSection, RtpFormat } from './description.ts';
+import type { Description, Direction, IceCandidate, MediaSection, RtpFormat } from './description.ts';
 
 /** Bounds on what is parsed at all: text comes from anyone who holds an app's secret. */
-export const SDP_LIMITS = { characters: 1_048_576, lines: 40_000, lineCharacters: 8_192, mediaSections: 256 };
+export const SDP_LIMITS = {
+  characters: 1_048_576,
+  lines: 40_000,
+  lineCharacters: 8_192,
+  mediaSections: 256,
+  candidates: 64,
+};
 
 export type ParseResult =
   | { readonly ok: true; readonly description: Description }
@@ -83,6 +90,7 @@ function section(media: ParsedMedia, session: ParsedSession): MediaSection {
     ...(setup === undefined ? {} : { setup: String(setup) }),
     ...numberNamed('sctpPort', media.sctpPort, 65_535),
     ...numberNamed('maxMessageSize', media.maxMessageSize, 0xffff_ffff),
+    candidates: (media.candidates ?? []).flatMap(candidate).slice(0, SDP_LIMITS.candidates),
     formats: formats(media),
     extensions: [...(session.ext ?? []), ...(media.ext ?? [])]
       .filter((extension) => extension['encrypt-uri'] === undefined)
@@ -113,6 +121,25 @@ function simulcastRids(media: ParsedMedia): string[] {
     .split(';')
     .map((alternatives) => alternatives.split(',')[0]?.replace(/^~/, '').trim() ?? '');
   return [...new Set(named)].filter((rid) => described.has(rid));
+}
+
+type ParsedCandidate = NonNullable<ParsedMedia['candidates']>[number];
+
+function candidate(line: ParsedCandidate): IceCandidate[] {
+  const type = (['host', 'srflx'] as const).find((name) => name === line.type);
+  const ip = String(line.ip);
+  const port = Number(line.port);
+  const priority = Number(line.priority);
+  const usable =
+    type !== undefined &&
+    String(line.transport).toLowerCase() === 'udp' &&
+    line.component === 1 &&
+    // A zone means something to its own machine only. An mDNS name is no IP address either.
+    isIP(ip) !== 0 &&
+    !ip.includes('%') &&
+    isBetween(port, 1, 65_535) &&
+    isBetween(priority, 1, 2 ** 31 - 1);
+  return usable ? [{ type, ip, port, priority }] : [];
 }
 
 /** Payload types with a fixed meaning (RFC 3551 section 6), of those that WebRTC endpoints use. */
@@ -161,7 +188,11 @@ function numberNamed(name: 'sctpPort' | 'maxMessageSize', value: unknown, larges
 }
 
 function isSsrc(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && value <= 0xffff_ffff;
+  return isBetween(value, 1, 0xffff_ffff);
+}
+
+function isBetween(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
 }
 
 function words(text: unknown): string[] {

@@ -3,6 +3,8 @@ import type { Direction, RtpExtension, RtpFormat } from './description.ts';
 
 /** What one of our descriptions says. */
 export interface OutgoingDescription {
+  /** Whether we say that we are lite (RFC 8839 section 5.3). */
+  readonly iceLite: boolean;
   readonly origin: { readonly id: string; readonly version: number };
   readonly bundle: readonly string[];
   readonly sections: readonly OutgoingSection[];
@@ -53,9 +55,9 @@ export interface OutgoingStream {
   readonly rtxSsrc?: number;
 }
 
-/** Writes a description of an ICE-lite peer (RFC 8839 section 5.3) with all media in one BUNDLE. */
+/** Writes a description with all media in one BUNDLE. */
 export function writeSdp(description: OutgoingDescription): string {
-  const { origin, bundle, sections } = description;
+  const { iceLite, origin, bundle, sections } = description;
   return sdpTransform.write({
     version: 0,
     origin: {
@@ -68,7 +70,7 @@ export function writeSdp(description: OutgoingDescription): string {
     },
     name: '-',
     timing: { start: 0, stop: 0 },
-    icelite: 'ice-lite',
+    ...(iceLite ? { icelite: 'ice-lite' } : {}),
     ...(bundle.length === 0 ? {} : { groups: [{ type: 'BUNDLE', mids: bundle.join(' ') }] }),
     msidSemantic: { semantic: 'WMS', token: '*' },
     media: sections.map((section) =>

@@ -19,6 +19,8 @@ export interface PionLine {
   readonly description?: string;
 }
 
+export type PionOption = '-echo' | '-lite';
+
 export interface Pion {
   readonly lines: readonly PionLine[];
   readonly stop: () => Promise<void>;
@@ -36,9 +38,13 @@ export function buildPion(): void {
   if (status !== 0) throw new Error(`go build failed: ${error?.message ?? status}`);
 }
 
-export function startPion(switchyard: Switchyard, pull: readonly string[], echo: boolean): Pion {
+export function startPion(
+  switchyard: Switchyard,
+  pull: readonly string[],
+  options: readonly PionOption[],
+): Pion {
   const args = ['-api', switchyard.api, '-secret', switchyard.secret, '-pull', pull.join(',')];
-  const child: ChildProcess = spawn(binary, [...args, ...(echo ? ['-echo'] : [])], {
+  const child: ChildProcess = spawn(binary, [...args, ...options], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines: PionLine[] = [];

@@ -73,11 +73,11 @@ const players = new Map<string, HTMLVideoElement>();
 const shownFrames = new Map<string, Frame[]>();
 
 /** A session is made first with an empty body; descriptions come with the first tracks. */
-async function connect(address: ApiAddress): Promise<string> {
+async function connect(address: ApiAddress, query = ''): Promise<string> {
   pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   pc.ontrack = ({ track, transceiver }) => play(transceiver.mid ?? '', track);
   server = address;
-  sessionId = (await request<{ sessionId: string }>('POST', '/sessions/new')).sessionId;
+  sessionId = (await request<{ sessionId: string }>('POST', `/sessions/new${query}`)).sessionId;
   return sessionId;
 }
 

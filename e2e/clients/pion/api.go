@@ -11,7 +11,11 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-type client struct{ api, secret string }
+type client struct {
+	api, secret string
+	// An ICE-lite endpoint: the server must check it.
+	lite bool
+}
 
 type trackObject struct {
 	Location    string `json:"location,omitempty"`
@@ -56,6 +60,7 @@ func (c client) call(method, path string, body, result any) error {
 func (c client) connect(what string) (*webrtc.PeerConnection, string, error) {
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetLite(c.lite)
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		return nil, "", err
@@ -69,7 +74,11 @@ func (c client) connect(what string) (*webrtc.PeerConnection, string, error) {
 		say(line{Event: "state", Description: what, State: state.String()})
 	})
 	var made message
-	if err := c.call("POST", "/sessions/new", struct{}{}, &made); err != nil {
+	path := "/sessions/new"
+	if c.lite {
+		path += "?thirdparty=true"
+	}
+	if err := c.call("POST", path, struct{}{}, &made); err != nil {
 		return nil, "", err
 	}
 	return pc, made.SessionID, nil

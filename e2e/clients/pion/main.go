@@ -1,6 +1,6 @@
 // An endpoint that is no browser: it pulls tracks and can push what it receives as tracks of its own.
 //
-// Usage: pion -api URL -secret S -pull session/track,session/track [-echo]
+// Usage: pion -api URL -secret S -pull session/track,session/track [-echo] [-lite]
 // It prints one JSON object a line and ends with its standard input.
 package main
 
@@ -45,8 +45,9 @@ func main() {
 	secret := flag.String("secret", "", "the app's secret")
 	pull := flag.String("pull", "", "session/track, comma-separated")
 	echo := flag.Bool("echo", false, "push what is received")
+	lite := flag.Bool("lite", false, "be ICE-lite")
 	flag.Parse()
-	if err := run(client{*api, *secret}, strings.Split(*pull, ","), *echo); err != nil {
+	if err := run(client{*api, *secret, *lite}, strings.Split(*pull, ","), *echo); err != nil {
 		say(line{Event: "error", Description: err.Error()})
 		os.Exit(1)
 	}
