@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { type ErrorCode, statusOf } from '@switchyard/contract';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { isRefusal } from '../negotiation/refusal.ts';
 import type { Log } from '../observe/log.ts';
 import { isProblem } from '../session/problem.ts';
@@ -36,6 +37,33 @@ export function errorReply(log: Log, form: Form = connectionForm) {
     if (failure.status === 413) drain(request.raw, send);
     else send();
   };
+}
+
+/** For paths that Fastify cannot route at all. */
+export function pathReply(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  const failure =
+    error.code === 'FST_ERR_BAD_URL'
+      ? {
+          status: 400,
+          form: connectionForm('decoding_error', 'The path is no valid URL; look at its escapes.'),
+        }
+      : { status: 404, form: connectionForm('not_found', 'There is no such operation; look at the path.') };
+  void reply.code(failure.status).send(failure.form);
+}
+
+/** For what is no HTTP: nobody has parsed a request, so this writes to the socket itself. */
+export function connectionReply(error: Error & { code?: string }, socket: Socket): void {
+  const tooLong = error.code === 'HPE_HEADER_OVERFLOW';
+  const advice = tooLong
+    ? 'The headers are too long; send fewer.'
+    : 'This is no HTTP request; look at its form.';
+  const status = tooLong ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  const body = JSON.stringify(connectionForm('decoding_error', advice));
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }
 
 function explain(error: unknown): Failure | undefined {

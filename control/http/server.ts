@@ -14,7 +14,7 @@ import { bearer } from './bearer.ts';
 import { addConnectionApi } from './connectionApi.ts';
 import { demo } from './demo.ts';
 import { docs } from './docs.ts';
-import { errorReply } from './errors.ts';
+import { connectionReply, errorReply, pathReply } from './errors.ts';
 import { addMetrics } from './metrics.ts';
 import { rateLimit } from './rateLimit.ts';
 
@@ -44,6 +44,8 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     bodyLimit: limits.bodyBytes,
     genReqId: () => randomUUID(),
     forceCloseConnections: true,
+    frameworkErrors: pathReply,
+    clientErrorHandler: connectionReply,
   });
   app.setErrorHandler(errorReply(log));
   app.setNotFoundHandler(() => {

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Client, clientOf } from '../harness/client.ts';
 import { type OfferParts, offerOf } from '../harness/offer.ts';
@@ -65,6 +66,47 @@ describe('who asks', () => {
     const body = { sessionDescription: offer(), tracks: [local('0', 'a')] };
     await refused(() => client.send('GET', `/sessions/${id}`), 410, 'session_error');
     await refused(() => client.send('POST', `/sessions/${id}/tracks/new`, body), 410, 'session_error');
+  });
+});
+
+describe('what is no request', () => {
+  const answerTo = async (bytes: string): Promise<string> => {
+    const { hostname, port } = new URL(switchyard.origin);
+    const socket = connect(Number(port), hostname);
+    socket.end(bytes);
+    let text = '';
+    for await (const chunk of socket) text += String(chunk);
+    return text;
+  };
+
+  test.each([
+    ['no HTTP', 'hello\r\n\r\n', 400, 'decoding_error'],
+    [
+      'headers that are too long',
+      `GET / HTTP/1.1\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`,
+      431,
+      'decoding_error',
+    ],
+    ['a broken escape in the path', 'GET /v1/apps/%zz HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'decoding_error'],
+    [
+      'a path without end',
+      `GET /v1/apps/${'x'.repeat(5000)}/sessions/a HTTP/1.1\r\nHost: a\r\n\r\n`,
+      404,
+      'not_found',
+    ],
+    [
+      'two lengths',
+      'POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
+      400,
+      'decoding_error',
+    ],
+  ])('%s is answered in the form of the contract', async (_what, bytes, status, errorCode) => {
+    const text = await answerTo(bytes);
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(JSON.parse(text.slice(text.indexOf('{')))).toEqual({
+      errorCode,
+      errorDescription: expect.any(String),
+    });
   });
 });
 

@@ -98,3 +98,20 @@ test('a refused push leaves the connection as it was, and a closed track makes r
   await viewer.call('pull', page.sessionId, ['camera']);
   await plays(viewer, 'camera');
 });
+
+test('a pulled track is switched to another publisher without negotiating', async () => {
+  const [first, second, viewer] = [await openPage(), await openPage(), await openPage()];
+  await first.call('push', ['camera']);
+  await second.call('push', ['camera']);
+  const [pulled] = await viewer.call('pull', first.sessionId, ['camera']);
+  const before = await plays(viewer, 'camera');
+  expect(await viewer.call('update', pulled?.mid ?? '', second.sessionId, 'camera')).toBeUndefined();
+  await until(
+    'more frames',
+    () => viewer.call('frames', 'camera'),
+    (count) => count > before + 40,
+  );
+  const client = createClient({ baseUrl: switchyard.api, secret: switchyard.secret });
+  expect((await client.getSession(viewer.sessionId)).tracks).toMatchObject([{ sessionId: second.sessionId }]);
+  expect(await viewer.call('update', '99', second.sessionId, 'camera')).toBe('update_track_error');
+});

@@ -39,6 +39,11 @@ async function pushAndPullAtOnce(sessionId: string, pushed: readonly string[], p
   return results.flat();
 }
 
+async function update(mid: string, sessionId: string, trackName: string) {
+  const [changed] = await opened().update([{ mid, sessionId, trackName }]);
+  return changed?.error?.code;
+}
+
 const close = (mids: readonly string[]): Promise<void> => opened().close(mids);
 
 /** A refusal as an application sees it. */
@@ -65,6 +70,6 @@ const frames = (trackName: string): number =>
 
 const state = (): string => `${opened().connection.signalingState} ${opened().connection.connectionState}`;
 
-const pageApi = { open, push, pull, pushAndPullAtOnce, close, refusal, frames, state };
+const pageApi = { open, push, pull, pushAndPullAtOnce, update, close, refusal, frames, state };
 export type MediaSessionPage = typeof pageApi;
 Object.assign(globalThis, { pageApi });

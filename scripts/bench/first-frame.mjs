@@ -17,10 +17,13 @@ const chromiumArguments = [
   '--autoplay-policy=no-user-gesture-required',
 ];
 
+export const launchChromium = () =>
+  chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArguments });
+
 /** A row of figures for each server; each pull is a session of its own in a page of its own. */
 export async function firstFrame(servers) {
   const pages = await servePage();
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArguments });
+  const browser = await launchChromium();
   try {
     const rows = [];
     for (const server of servers)
@@ -78,10 +81,14 @@ async function timePull({ sessionId, ...address }) {
   return shown() - start;
 }
 
-function servePage() {
-  const script = readFileSync(join(root, 'e2e/dist/page/endpoint.js'));
+/** Serves the page of the end-to-end tests that makes a browser an endpoint. */
+export function servePage() {
   const server = createServer((request, response) => {
-    if (request.url === '/endpoint.js') response.setHeader('content-type', 'text/javascript').end(script);
+    const [, name] = /^\/(\w+\.js)$/.exec(request.url ?? '') ?? [];
+    if (name !== undefined)
+      response
+        .setHeader('content-type', 'text/javascript')
+        .end(readFileSync(join(root, 'e2e/dist/page', name)));
     else
       response
         .setHeader('content-type', 'text/html')

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** Starts both; `pid` is the engine's, `base`, `app` and `secret` are what a client needs. */
+/** Starts both; `pid` is the engine's, `controlPid` control's, `base`, `app` and `secret` are what a client needs. */
 export async function startServer(engine) {
   const dataDir = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));
   const port = await freeTcpPort();
@@ -47,6 +47,7 @@ export async function startServer(engine) {
     return {
       name: name.startsWith('..') ? engine : name,
       pid,
+      controlPid: child.pid,
       origin,
       base: `${origin}/v1`,
       app,

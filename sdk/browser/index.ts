@@ -1,3 +1,11 @@
 /** For browsers: one RTCPeerConnection as one session, with the offer/answer loop inside. */
 export { type MediaSession, openMediaSession, type SessionOptions } from './mediaSession.ts';
-export type { ItemError, PulledTrack, PullWish, PushedTrack, PushWish } from './tracks.ts';
+export type {
+  ChangedTrack,
+  ItemError,
+  PulledTrack,
+  PullWish,
+  PushedTrack,
+  PushWish,
+  TrackChange,
+} from './tracks.ts';

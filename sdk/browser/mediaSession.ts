@@ -1,7 +1,15 @@
 import type { Client, SessionDescription, TrackResult } from '../generated/api.ts';
 import { inOrder } from './inOrder.ts';
 import { sendersOf } from './senders.ts';
-import { errorOf, type PulledTrack, type PullWish, type PushedTrack, type PushWish } from './tracks.ts';
+import {
+  type ChangedTrack,
+  errorOf,
+  type PulledTrack,
+  type PullWish,
+  type PushedTrack,
+  type PushWish,
+  type TrackChange,
+} from './tracks.ts';
 
 /** One session: what this page publishes and receives. Calls wait for those made before them. */
 export interface MediaSession {
@@ -11,6 +19,8 @@ export interface MediaSession {
   push(wishes: readonly PushWish[]): Promise<readonly PushedTrack[]>;
   /** Receives tracks of other sessions; rejects when the request is refused as a whole. */
   pull(wishes: readonly PullWish[]): Promise<readonly PulledTrack[]>;
+  /** Switches what pulled tracks receive, another track or encoding, without negotiating anew. */
+  update(changes: readonly TrackChange[]): Promise<readonly ChangedTrack[]>;
   /** Stops transceivers of this session by their mids and tells the server. */
   close(mids: readonly string[]): Promise<void>;
   /** Offers anew: after `connection.restartIce()`, or when directions were changed. */
@@ -96,6 +106,13 @@ export async function openMediaSession(client: Client, options: SessionOptions =
     }));
   }
 
+  async function update(changes: readonly TrackChange[]): Promise<readonly ChangedTrack[]> {
+    const reply = await client.updateTracks(sessionId, {
+      tracks: changes.map((change) => ({ location: 'remote', ...change })),
+    });
+    return changes.map(({ mid }, at) => ({ mid, ...errorOf(reply.tracks[at]) }));
+  }
+
   async function answer(theirs: SessionDescription): Promise<void> {
     await connection.setRemoteDescription(theirs);
     await connection.setLocalDescription(await connection.createAnswer());
@@ -134,6 +151,7 @@ export async function openMediaSession(client: Client, options: SessionOptions =
     connection,
     push: (wishes) => queue(() => push(wishes)),
     pull: (wishes) => queue(() => pull(wishes)),
+    update: (changes) => queue(() => update(changes)),
     close: (mids) => queue(() => close(mids)),
     renegotiate: () =>
       queue(async () => {

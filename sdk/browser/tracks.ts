@@ -19,6 +19,20 @@ export interface PullWish {
   readonly simulcast?: SimulcastPreference;
 }
 
+/** What a pulled track's transceiver is to receive from now on. */
+export interface TrackChange {
+  readonly mid: string;
+  /** The new publisher's session; with `trackName`, or neither to keep the source. */
+  readonly sessionId?: string;
+  readonly trackName?: string;
+  readonly simulcast?: SimulcastPreference;
+}
+
+export interface ChangedTrack {
+  readonly mid: string;
+  readonly error?: ItemError;
+}
+
 /** Why one track of several failed; the others are there. */
 export interface ItemError {
   readonly code: string;
