@@ -11,13 +11,34 @@ export const Mid = Type.String({ maxLength: limits.nameCharacters + 1 });
 /** Unknown ones are refused by their item, so this only keeps them short. */
 export const SessionId = Type.String({ maxLength: limits.nameCharacters });
 
+/** What a browser offers for one video track, cut down to what this server needs of it. */
+const exampleOffer = [
+  'v=0',
+  'o=- 4611731400430051336 2 IN IP4 127.0.0.1',
+  's=-',
+  't=0 0',
+  'a=group:BUNDLE 0',
+  'm=video 9 UDP/TLS/RTP/SAVPF 96',
+  'c=IN IP4 0.0.0.0',
+  'a=ice-ufrag:abcd',
+  'a=ice-pwd:abcdefghijklmnopqrstuvwx',
+  `a=fingerprint:sha-256 ${Array.from({ length: 32 }, (_, at) => (at + 16).toString(16).toUpperCase()).join(':')}`,
+  'a=setup:actpass',
+  'a=mid:0',
+  'a=sendonly',
+  'a=rtcp-mux',
+  'a=rtpmap:96 VP8/90000',
+  'a=ssrc:1000 cname:example',
+  '',
+].join('\r\n');
+
 /** An SDP offer or answer. */
 export const SessionDescription = Type.Object(
   {
     type: Type.Union([Type.Literal('offer'), Type.Literal('answer')]),
     sdp: Type.String(),
   },
-  { $id: 'SessionDescription' },
+  { $id: 'SessionDescription', examples: [{ type: 'offer', sdp: exampleOffer }] },
 );
 export type SessionDescription = Static<typeof SessionDescription>;
 
