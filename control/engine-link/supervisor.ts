@@ -99,12 +99,8 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
       return await openConnection(socketPath, events);
     } catch (error) {
       if (error instanceof Error && 'code' in error) {
-        // ECONNREFUSED: the socket of an engine that died.
-        if (error.code === 'ENOENT') return undefined;
-        if (error.code === 'ECONNREFUSED') {
-          await unlink(socketPath).catch(() => undefined);
-          return undefined;
-        }
+        // ECONNREFUSED: the socket of an engine that died, or that does not listen yet.
+        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return undefined;
       }
       throw error;
     }
@@ -114,6 +110,8 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
     if (!existsSync(options.enginePath))
       throw new Error(`no engine at ${options.enginePath}: run npm run build`);
     await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+    // Of an engine that died; the one that starts now makes its own.
+    await unlink(socketPath).catch(() => undefined);
     const logFile = await open(join(options.dataDir, 'engine.log'), 'a', 0o600);
     const args = [
       '--socket',

@@ -1,4 +1,4 @@
-import type { MediaSection } from '../sdp/description.ts';
+import type { Description, MediaSection } from '../sdp/description.ts';
 import {
   applicationLine,
   checkOneApplication,
@@ -7,22 +7,37 @@ import {
 } from './datachannels/section.ts';
 import { learnExtensions } from './extensions.ts';
 import { chooseFormats, learnFormats, readFormats, sameFormat } from './formats.ts';
-import type { MediaKind } from './media.ts';
+import type { MediaKind, PeerTransport } from './media.ts';
 import { refuse } from './refusal.ts';
 import { checkOrder, isActive, isRtp, readRemote, readTransport } from './remote.ts';
 import { ended, formatsOf } from './session.ts';
 import { readEncodings } from './simulcast.ts';
-import type { IncomingStream, SessionState, Transceiver } from './state.ts';
-import type { SessionDescription } from './types.ts';
+import type { IncomingStream, SessionState, SubscriptionState, Transceiver } from './state.ts';
+import {
+  directionOf,
+  freeMid,
+  freshSsrcs,
+  peerReceives,
+  peerSends,
+  weReceive,
+  weSend,
+} from './transceivers.ts';
+import type { Endpoint, SessionDescription } from './types.ts';
 
 const MOST_SSRCS = 64;
 
+export interface Accepted {
+  readonly next: SessionState;
+  /** The offer as it was read; its sections stand as the m-lines do. */
+  readonly remote: Description;
+}
+
 /** The session as the client's offer makes it, before tracks are named. */
-export function acceptOffer(state: SessionState, offer: SessionDescription): SessionState {
+export function acceptOffer(state: SessionState, offer: SessionDescription, endpoint: Endpoint): Accepted {
   const remote = readRemote(state, offer, 'offer');
   checkOrder(state, remote.media, false);
   const peer = readTransport(state, remote, 'offer');
-  let next: SessionState = { ...state, ...(peer === undefined ? {} : { peer }) };
+  let next: SessionState = peer === undefined ? state : withPeer(state, peer, endpoint);
   // Old m-lines first let go of what they used; then all numbers are learned, then m-lines are decided.
   for (const section of remote.media) {
     if (isActive(section) && isRtp(section)) next = learnFormats(next, kindOf(section), section);
@@ -30,13 +45,27 @@ export function acceptOffer(state: SessionState, offer: SessionDescription): Ses
   const transceivers: Transceiver[] = [];
   for (const [index, section] of remote.media.entries()) {
     const old = state.transceivers[index];
-    const line = acceptSection(next, section, old, index);
+    const line = acceptSection(next, section, old, index, endpoint);
     next = line.state;
     transceivers.push(line.transceiver);
   }
   checkSsrcs(transceivers);
   checkOneApplication(transceivers);
-  return { ...next, transceivers };
+  return { next: withoutIdlePeer({ ...next, transceivers }), remote };
+}
+
+/** A new transport and an ICE restart have new credentials on our side too (RFC 8445 section 9). */
+function withPeer(state: SessionState, peer: PeerTransport, { freshIce }: Endpoint): SessionState {
+  const { peer: old } = state;
+  const same = old?.ufrag === peer.ufrag && old.password === peer.password;
+  return { ...state, peer, ...(same ? {} : { ice: freshIce() }) };
+}
+
+/** With its last m-line the peer ends its transport; the next m-line brings another one (RFC 8829 section 5.11). */
+export function withoutIdlePeer(state: SessionState): SessionState {
+  if (state.transceivers.some(({ active }) => active)) return state;
+  const { peer: _, dataTransport: __, ...rest } = state;
+  return rest;
 }
 
 function acceptSection(
@@ -44,6 +73,7 @@ function acceptSection(
   section: MediaSection,
   old: Transceiver | undefined,
   index: number,
+  endpoint: Endpoint,
 ): { state: SessionState; transceiver: Transceiver } {
   const kind = kindOf(section);
   const kept = old !== undefined && (section.mid === undefined || section.mid === old.mid) ? old : undefined;
@@ -65,24 +95,40 @@ function acceptSection(
   }
   if (formats.length === 0) return { state, transceiver: rejected(section, kept, mid, kind) };
   const extensions = learnExtensions(state, kind, section.extensions);
-  const subscribed = kept?.subscription?.open === true;
-  const peerSends = section.direction === 'sendonly' || section.direction === 'sendrecv';
-  const peerReceives = section.direction === 'recvonly' || section.direction === 'sendrecv';
-  const direction = subscribed ? (peerReceives ? 'send' : 'inactive') : peerSends ? 'recv' : 'inactive';
-  const incoming = direction === 'recv' ? readIncoming(section) : kept?.incoming;
+  const receives = peerSends(section);
+  const something = kept?.subscription?.open === true || kept?.announced !== undefined;
+  const sends = something && peerReceives(section);
+  const incoming = receives ? readIncoming(section) : kept?.incoming;
+  const transceiver: Transceiver = {
+    mid,
+    kind,
+    active: true,
+    payloadTypes: formats.map((format) => format.payloadType),
+    headerExtensionIds: extensions.ids,
+    direction: directionOf(receives, sends),
+    ...(incoming === undefined ? {} : { incoming }),
+    ...(kept?.publication === undefined ? {} : { publication: kept.publication }),
+    ...(kept?.subscription === undefined ? {} : { subscription: kept.subscription }),
+    ...(kept?.announced === undefined ? {} : { announced: kept.announced }),
+    ...(kept?.ours === undefined ? {} : { ours: kept.ours }),
+  };
+  const resumes = sends && kept !== undefined && !weSend(kept) && kept.subscription?.open === true;
+  return resumes
+    ? resumed(extensions.state, transceiver, kept.subscription, endpoint)
+    : { state: extensions.state, transceiver };
+}
+
+/** A paused subscription comes back as a new one: what it sent before under its SSRC must not be repeated. */
+function resumed(
+  state: SessionState,
+  transceiver: Transceiver,
+  { rtxSsrc, ...paused }: SubscriptionState,
+  { freshSsrc }: Endpoint,
+): { state: SessionState; transceiver: Transceiver } {
+  const ssrcs = freshSsrcs(state, rtxSsrc !== undefined, freshSsrc);
   return {
-    state: extensions.state,
-    transceiver: {
-      mid,
-      kind,
-      active: true,
-      payloadTypes: formats.map((format) => format.payloadType),
-      headerExtensionIds: extensions.ids,
-      direction,
-      ...(incoming === undefined ? {} : { incoming }),
-      ...(kept?.publication === undefined ? {} : { publication: kept.publication }),
-      ...(kept?.subscription === undefined ? {} : { subscription: kept.subscription }),
-    },
+    state: { ...state, nextSubscriptionId: state.nextSubscriptionId + 1 },
+    transceiver: { ...transceiver, subscription: { ...paused, id: state.nextSubscriptionId, ...ssrcs } },
   };
 }
 
@@ -113,14 +159,6 @@ function kindOf(section: MediaSection): MediaKind {
   return section.media === 'video' ? 'video' : 'audio';
 }
 
-/** A mid that nobody uses, our own new m-lines' too: the first free number. */
-export function freeMid(state: SessionState, from: number): string {
-  const used = new Set([...state.transceivers, ...(state.offer?.transceivers ?? [])].map(({ mid }) => mid));
-  let number = from;
-  while (used.has(String(number))) number += 1;
-  return String(number);
-}
-
 /** SSRCs by a=ssrc; FID groups pair a stream with its retransmissions (RFC 5576 section 4.2). */
 export function readIncoming(section: MediaSection): IncomingStream {
   if (section.ssrcs.length > MOST_SSRCS) {
@@ -139,8 +177,9 @@ export function readIncoming(section: MediaSection): IncomingStream {
 
 export function checkSsrcs(transceivers: readonly Transceiver[]): void {
   const seen = new Set<number>();
-  for (const { active, direction, incoming } of transceivers) {
-    if (!active || direction === 'inactive' || direction === 'send' || incoming === undefined) continue;
+  for (const line of transceivers) {
+    const { active, incoming } = line;
+    if (!active || !weReceive(line) || incoming === undefined) continue;
     for (const ssrc of [...incoming.ssrcs, ...incoming.rtxSsrcs.map((pair) => pair.rtxSsrc)]) {
       if (seen.has(ssrc)) {
         refuse('invalid_session_description', 'An SSRC is announced twice: give each stream its own.');

@@ -32,5 +32,9 @@ export function close(
     items.push({ mid });
   }
   if (offer === undefined) return { next, items };
-  return { ...describe(acceptOffer(next, offer), 'answer', endpoint), items };
+  const accepted = acceptOffer(next, offer, endpoint).next;
+  // Whatever the offer's directions say, nothing flows where something was closed.
+  const closed = items.filter(({ errorCode }) => errorCode === undefined).map(({ mid }) => mid);
+  const still = mapTransceivers(accepted, (line) => (closed.includes(line.mid) ? ended(line) : line));
+  return { ...describe(still, 'answer', endpoint), items };
 }

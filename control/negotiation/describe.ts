@@ -1,11 +1,12 @@
 import type { Direction } from '../sdp/description.ts';
-import { type OutgoingSection, writeSdp } from '../sdp/write.ts';
+import { type OutgoingSection, type OutgoingStream, writeSdp } from '../sdp/write.ts';
 import { describeApplication } from './datachannels/section.ts';
 import { extensionUri } from './extensions.ts';
 import { describeFormat } from './formats.ts';
 import { formatsOf } from './session.ts';
 import { ridsOf } from './simulcast.ts';
-import type { SessionState, Transceiver } from './state.ts';
+import type { OutgoingSsrcs, SessionState, Transceiver } from './state.ts';
+import { weReceive, weSend } from './transceivers.ts';
 import type { Described, Endpoint } from './types.ts';
 
 const DIRECTIONS: Readonly<Record<Transceiver['direction'], Direction>> = {
@@ -53,9 +54,7 @@ function section(
     candidates: tagged ? endpoint.candidates : [],
   };
   if (line.kind === 'application') return describeApplication({ rejected: false, mid: line.mid, ...shared });
-  const sends = line.direction === 'send' || line.direction === 'sendrecv';
-  const receives = line.direction === 'recv' || line.direction === 'sendrecv';
-  const { subscription } = line;
+  const stream = weSend(line) ? outgoing(state, line) : undefined;
   return {
     rejected: false,
     media: line.kind,
@@ -68,17 +67,23 @@ function section(
         .filter((extension) => extension.id === id)
         .map((extension) => ({ id, uri: extensionUri(extension.kind) })),
     ),
-    simulcastRids: receives ? ridsOf(line) : [],
-    ...(subscription === undefined || !sends
-      ? {}
-      : {
-          stream: {
-            streamId: subscription.streamId ?? subscription.sessionId,
-            trackId: `${subscription.streamId ?? subscription.sessionId}-${subscription.id}`,
-            cname: subscription.streamId ?? subscription.sessionId,
-            ssrc: subscription.ssrc,
-            ...(subscription.rtxSsrc === undefined ? {} : { rtxSsrc: subscription.rtxSsrc }),
-          },
-        }),
+    simulcastRids: weReceive(line) ? ridsOf(line) : [],
+    ...(stream === undefined ? {} : { stream }),
   };
+}
+
+function outgoing(state: SessionState, line: Transceiver): OutgoingStream | undefined {
+  const { subscription, announced } = line;
+  if (subscription?.open === true) {
+    const streamId = subscription.streamId ?? subscription.sessionId;
+    return { streamId, trackId: `${streamId}-${subscription.id}`, cname: streamId, ...ssrcs(subscription) };
+  }
+  const { sessionId } = state;
+  return (
+    announced && { streamId: sessionId, trackId: `${sessionId}-${line.mid}`, cname: sessionId, ...announced }
+  );
+}
+
+function ssrcs({ ssrc, rtxSsrc }: OutgoingSsrcs): OutgoingSsrcs {
+  return rtxSsrc === undefined ? { ssrc } : { ssrc, rtxSsrc };
 }

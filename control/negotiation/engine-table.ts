@@ -12,9 +12,10 @@ import {
 import { codecNamed } from './codecs/index.ts';
 import { type ChannelTable, channelTable, DEFAULT_QUEUE } from './datachannels/table.ts';
 import type { HeaderExtensionKind, MediaKind, PeerTransport } from './media.ts';
-import { formatsOf } from './session.ts';
+import { publishedFormats } from './session.ts';
 import { encodingChoice } from './simulcast.ts';
 import type { SessionState } from './state.ts';
+import { weSend } from './transceivers.ts';
 
 /** `ApplySession` without the session's ID and control state. */
 export type EngineTable = {
@@ -64,7 +65,7 @@ export function engineTable(state: SessionState, queue = DEFAULT_QUEUE): EngineT
         ssrcs: incoming?.encodings === undefined ? [...(incoming?.ssrcs ?? [])] : [],
         encodings: incoming?.encodings?.map(({ rid, ssrcs }) => ({ rid, ssrcs: [...ssrcs] })) ?? [],
         rtxSsrcs: incoming?.rtxSsrcs.map((pair) => ({ ...pair })) ?? [],
-        formats: formatsOf(state, line).map((format) => ({
+        formats: publishedFormats(state, line).map((format) => ({
           payloadType: format.payloadType,
           codec: codecNamed(format.codec).engine,
           clockRate: format.clockRate,
@@ -74,10 +75,10 @@ export function engineTable(state: SessionState, queue = DEFAULT_QUEUE): EngineT
         silentAfterMs: SILENT_AFTER_MS,
       };
     }),
-    subscriptions: lines.flatMap(({ mid, direction, subscription }) => {
+    subscriptions: lines.flatMap((line) => {
+      const { mid, subscription } = line;
       // A viewer that said inactive is paused: its subscription stays, without media.
-      const sends = direction === 'send' || direction === 'sendrecv';
-      if (subscription?.open !== true || !sends) return [];
+      if (subscription?.open !== true || !weSend(line)) return [];
       return {
         subscriptionId: subscription.id,
         publisherSessionId: subscription.sessionId,

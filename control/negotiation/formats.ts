@@ -1,6 +1,6 @@
 import type { MediaSection, RtpFormat } from '../sdp/description.ts';
-import { parameters, sameValues } from './codecs/codec.ts';
-import { codecNamed, findCodec } from './codecs/index.ts';
+import { type Codec, parameters, sameValues } from './codecs/codec.ts';
+import { CODECS, codecNamed, findCodec } from './codecs/index.ts';
 import type { Feedback, Format, MediaKind } from './media.ts';
 import { refuse } from './refusal.ts';
 import type { SessionState } from './state.ts';
@@ -133,15 +133,39 @@ export function mapFormats(
   state: SessionState,
   sources: readonly Format[],
 ): { state: SessionState; formats: Format[] } | undefined {
+  const mapped = tryMapFormats(state, sources, isExactly);
+  if (mapped !== undefined) return mapped;
+  // Numbers that no m-line uses may get another meaning once there are no others (RFC 3551 section 3).
+  return tryMapFormats({ ...state, formats: usedFormats(state) }, sources, isExactly);
+}
+
+/** What we offer to receive: each of the table's formats that there is a number for. */
+export function offeredFormats(
+  state: SessionState,
+  kind: MediaKind,
+): { state: SessionState; formats: Format[] } {
+  const result: { state: SessionState; formats: Format[] } = { state, formats: [] };
+  for (const codec of CODECS.filter((entry) => entry.kind === kind)) {
+    const mapped = tryMapFormats(result.state, [formatOf(codec, codec.offered)], isEquivalent);
+    if (mapped === undefined) continue;
+    result.state = mapped.state;
+    result.formats.push(...mapped.formats);
+  }
+  return result;
+}
+
+function tryMapFormats(
+  state: SessionState,
+  sources: readonly Format[],
+  isKnown: (known: Format, source: Format, text: string) => boolean,
+): { state: SessionState; formats: Format[] } | undefined {
   let next = state;
   const mapped = new Map<Format, Format>();
   // Wrappers last: their parameters name the number of what they wrap.
   const order = [...sources].sort((a, b) => rank(a) - rank(b));
   for (const source of order) {
-    const wraps = codecNamed(source.codec).wraps;
-    const inner = [...mapped.values()].find((format) => format.codec === wraps)?.payloadType;
-    const text = wraps === undefined ? source.parameters : `${inner ?? 0}/${inner ?? 0}`;
-    const known = next.formats.find((format) => isExactly(format, source, text));
+    const text = wrapping(source, [...mapped.values(), ...next.formats]);
+    const known = next.formats.find((format) => isKnown(format, source, text));
     if (known !== undefined) {
       mapped.set(source, known);
       continue;
@@ -152,6 +176,14 @@ export function mapFormats(
     mapped.set(source, made);
   }
   return { state: next, formats: sources.flatMap((source) => mapped.get(source) ?? []) };
+}
+
+/** A wrapper's a=fmtp names what it wraps by the session's own number (RFC 2198 section 5). */
+function wrapping(source: Format, formats: readonly Format[]): string {
+  const { wraps } = codecNamed(source.codec);
+  if (wraps === undefined) return source.parameters;
+  const inner = formats.find((format) => format.codec === wraps)?.payloadType ?? 0;
+  return `${inner}/${inner}`;
 }
 
 function rank(format: Format): number {
@@ -165,6 +197,12 @@ function isExactly(known: Format, source: Format, text: string): boolean {
   return known.codec === source.codec && sameValues(a, b, names);
 }
 
+function isEquivalent(known: Format, source: Format, text: string): boolean {
+  if (known.codec !== source.codec) return false;
+  if (codecNamed(known.codec).wraps !== undefined) return known.parameters === text;
+  return codecNamed(known.codec).matches(parameters(known.parameters), parameters(text));
+}
+
 function allocate(state: SessionState, source: Format, text: string): Format | undefined {
   const codec = codecNamed(source.codec);
   const taken = new Set([...state.reserved.payloadTypes, ...state.formats.flatMap(numbersOf)]);
@@ -172,15 +210,22 @@ function allocate(state: SessionState, source: Format, text: string): Format | u
   const payloadType = take(taken, source.payloadType);
   const rtxPayloadType = codec.rtx ? take(taken, source.rtxPayloadType) : undefined;
   if (payloadType === undefined) return undefined;
+  return formatOf(codec, {
+    payloadType,
+    ...(rtxPayloadType === undefined ? {} : { rtxPayloadType }),
+    parameters: text,
+  });
+}
+
+/** A format as we offer it, with all the feedback that the engine can use. */
+function formatOf(codec: Codec, as: Codec['offered']): Format {
   const has = (name: keyof Feedback): boolean => codec.feedback.includes(name);
   return {
-    payloadType,
+    ...as,
     codec: codec.name,
     kind: codec.kind,
     clockRate: codec.clockRate,
     ...(codec.channels === undefined ? {} : { channels: codec.channels }),
-    parameters: text,
-    ...(rtxPayloadType === undefined ? {} : { rtxPayloadType }),
     feedback: {
       nack: has('nack'),
       nackPli: has('nackPli'),

@@ -3,8 +3,19 @@ export { answer } from './answer.ts';
 export { close } from './close.ts';
 export { type EngineTable, engineTable } from './engine-table.ts';
 export { pull } from './pull.ts';
-export { connect, push, pushDiscovered, reoffer } from './push.ts';
+export { pullOffered } from './pull-answer.ts';
+export { connect, type NamedTrack, push, pushDiscovered, reoffer } from './push.ts';
+export { type OfferedTrack, pushByOffer } from './push-offer.ts';
 export { isRefusal, type Refusal, type RefusalCode, refuse } from './refusal.ts';
-export { endPublication, findPublication, newSession } from './session.ts';
-export type { Endpoint, Result, SessionDescription, SimulcastWish, Source } from './types.ts';
+export { endPublication, findPublication, newSession, offeredPublication } from './session.ts';
+export type {
+  Described,
+  Endpoint,
+  IceCredentials,
+  Placed,
+  Result,
+  SessionDescription,
+  SimulcastWish,
+  Source,
+} from './types.ts';
 export { type Change, update } from './update.ts';

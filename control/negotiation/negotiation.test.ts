@@ -1,29 +1,12 @@
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as negotiation from './index.ts';
+import { codeOf, offer, recording, session, testEndpoint, viewerAnswer } from './recorded.ts';
 import type { SessionState } from './state.ts';
 
-const endpoint = {
-  fingerprintSha256: new Uint8Array(32).fill(0xab),
-  candidates: [{ ip: '192.0.2.1', port: 7000 }],
-};
-const recording = (name: string) =>
-  readFileSync(new URL(`./recordings/${name}.sdp`, import.meta.url), 'utf8');
+const endpoint = testEndpoint();
 const CHROMIUM = recording('chromium-sendonly-offer');
 const FIREFOX = recording('firefox-sendonly-offer');
-
-function session(digit = 'a'): SessionState {
-  return negotiation.newSession({
-    sessionId: digit.repeat(32),
-    appId: 'f'.repeat(32),
-    createdAt: 1,
-    ice: { ufrag: 'ourfrag', password: 'p'.repeat(24) },
-    originId: '42',
-  });
-}
-
-const offer = (sdp: string) => ({ type: 'offer' as const, sdp });
 
 function published(sdp = CHROMIUM) {
   return negotiation.push(session(), {
@@ -44,29 +27,13 @@ function sources(state: SessionState) {
   });
 }
 
-/** The answer that a receiving client gives. */
-function receiverAnswer(sdp: string, setup = 'active'): string {
-  return sdp
-    .replaceAll('a=sendonly', 'a=recvonly')
-    .replace('a=ice-lite\r\n', '')
-    .replaceAll('a=setup:actpass', `a=setup:${setup}`)
-    .replaceAll(/a=(ssrc|msid:|candidate|end-of).*\r\n/g, '')
-    .replaceAll('ourfrag', 'theirs');
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (negotiation.isRefusal(error)) return error.code;
-    throw error;
-  }
-  return 'accepted';
-}
-
 function pulled(state = session('b'), from = published().next) {
-  let ssrc = 100;
-  return negotiation.pull(state, { sources: sources(from), endpoint, randomSsrc: () => ssrc++ });
+  const { description, ...pulled } = negotiation.pull(state, {
+    sources: sources(from),
+    endpoint: testEndpoint(),
+  });
+  if (description === undefined) throw new Error('no offer');
+  return { ...pulled, description };
 }
 
 describe.each([
@@ -97,9 +64,9 @@ describe.each([
     const { next, description, items } = pulled(session('b'), from);
     expect(items.map(({ mid }) => mid)).toEqual(['0', '1']);
     expect(description.sdp).toContain('a=setup:actpass');
-    expect(description.sdp).toContain('a=ssrc-group:FID 101 102');
+    expect(description.sdp).toContain('a=ssrc-group:FID 1001 1002');
     expect(negotiation.engineTable(next)).toEqual({ publications: [], subscriptions: [] });
-    const done = negotiation.answer(next, { type: 'answer', sdp: receiverAnswer(description.sdp) }).next;
+    const done = negotiation.answer(next, { type: 'answer', sdp: viewerAnswer(description.sdp) }).next;
     expect(done.offer).toBeUndefined();
     expect(negotiation.engineTable(done).subscriptions).toHaveLength(2);
     expect(JSON.parse(JSON.stringify(done))).toEqual(done);
@@ -162,7 +129,7 @@ test('closing by force ends the publication; an unknown mid is an item error', (
 
 test('an answer that rejects an m-line closes its subscription', () => {
   const { next, description } = pulled();
-  const sdp = receiverAnswer(description.sdp)
+  const sdp = viewerAnswer(description.sdp)
     .replace('m=video 9', 'm=video 0')
     .replace('BUNDLE 0 1', 'BUNDLE 0');
   const done = negotiation.answer(next, { type: 'answer', sdp }).next;
@@ -215,15 +182,16 @@ describe('refused', () => {
 });
 
 describe('whatever comes', () => {
+  const offered = published().next;
+  const outstanding = pulled().next;
   const attempt = (sdp: string) => {
-    const offered = { ...published().next };
     codeOf(() => {
       const { next } = negotiation.connect(session(), offer(sdp), endpoint);
       expect(JSON.parse(JSON.stringify(next))).toEqual(next);
       negotiation.engineTable(next);
     });
     codeOf(() => negotiation.reoffer(offered, offer(sdp), endpoint));
-    codeOf(() => negotiation.answer(pulled().next, { type: 'answer', sdp }));
+    codeOf(() => negotiation.answer(outstanding, { type: 'answer', sdp }));
   };
   test('any text is refused or accepted', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), attempt));

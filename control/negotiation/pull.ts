@@ -1,115 +1,119 @@
-import { SDP_LIMITS } from '../sdp/parse.ts';
-import { freeMid } from './accept.ts';
 import { describe } from './describe.ts';
 import { offerExtensions } from './extensions.ts';
 import { mapFormats } from './formats.ts';
 import { refuse } from './refusal.ts';
-import { chooseEncoding } from './simulcast.ts';
-import type { SessionState, SubscriptionState, Transceiver } from './state.ts';
-import type { DescribedItems, Endpoint, Result, Source } from './types.ts';
+import { formatsOf, publishedFormats } from './session.ts';
+import type { SessionState, Transceiver } from './state.ts';
+import { findFormats, hasRtx, namedLine, resultOf, subscription } from './subscribe.ts';
+import { directionOf, freeMid, freshSsrcs, place, stopUnused, weReceive, weSend } from './transceivers.ts';
+import type { Endpoint, Placed, Result, SessionDescription } from './types.ts';
 
-/** Offers the client other sessions' publications, each on an m-line of its own. */
+/**
+ * Subscribes to other sessions' publications without a description of the client: on an m-line that is
+ * ready for it at once, else by our offer.
+ */
 export function pull(
   state: SessionState,
-  args: { sources: readonly Source[]; endpoint: Endpoint; randomSsrc: () => number },
-): DescribedItems {
+  args: { sources: readonly Placed[]; endpoint: Endpoint },
+): { next: SessionState; description?: SessionDescription; items: Result[] } {
+  const { sources, endpoint } = args;
+  if (sources.length === 0) refuse('invalid_params', 'Name at least one track to pull.');
+  const begun = beginOffer(state, endpoint);
+  let next = begun;
+  let offers = false;
+  const items: Result[] = [];
+  for (const source of sources) {
+    const line = namedLine(next.offer.transceivers, source);
+    const atOnce = line && subscribeAtOnce(next, source, line);
+    const done = atOnce ?? subscribeByOffer(next, source, line, endpoint);
+    offers ||= atOnce === undefined;
+    next = done.next;
+    items.push(resultOf(source, done.mid));
+  }
+  if (offers) return { ...describeOffer(state, next, endpoint), items };
+  const { offer: _, ...settled } = next;
+  return { next: settled, items };
+}
+
+export type Offering = SessionState & { readonly offer: NonNullable<SessionState['offer']> };
+
+/** An offer of ours begins with the m-lines as they are. */
+export function beginOffer(state: SessionState, { freshIce }: Endpoint): Offering {
   if (state.offer !== undefined) {
     refuse(
       'invalid_session_description',
-      'The last offer of this server is outstanding: answer it with renegotiate before pulling more.',
+      'The last offer of this server is outstanding: answer it with renegotiate first.',
     );
   }
-  if (args.sources.length === 0) refuse('invalid_params', 'Name at least one track to pull.');
-  let next: SessionState = { ...state, offer: { transceivers: state.transceivers } };
-  const items: Result[] = [];
-  for (const source of args.sources) {
-    next = subscribe(next, source, args.randomSsrc);
-    const mid = next.offer?.transceivers.find(
-      ({ subscription }) => subscription?.id === next.nextSubscriptionId - 1,
-    )?.mid;
-    items.push({
-      ...(mid === undefined ? {} : { mid }),
-      sessionId: source.sessionId,
-      trackName: source.trackName,
-    });
-  }
-  return { ...describe(next, 'offer', args.endpoint), items };
+  const ice = state.peer === undefined ? freshIce() : state.ice;
+  return { ...state, ice, offer: { transceivers: state.transceivers } };
 }
 
-function subscribe(state: SessionState, source: Source, randomSsrc: () => number): SessionState {
-  if (source.sessionId === state.sessionId) {
-    refuse('invalid_params', "A session can't pull its own track: pull it in another session.");
-  }
+/** Our offer, once its m-lines are there; `before` is the state that it began with. */
+export function describeOffer(before: SessionState, offering: Offering, endpoint: Endpoint) {
+  const transceivers = stopUnused(before.transceivers, offering.offer.transceivers);
+  return describe({ ...offering, offer: { transceivers } }, 'offer', endpoint);
+}
+
+/** Where an m-line sends already, has an SSRC to spare and the codec: nobody needs to be told. */
+function subscribeAtOnce(
+  state: Offering,
+  source: Placed,
+  line: Transceiver,
+): { next: Offering; mid: string } | undefined {
+  const { announced, ...rest } = line;
+  const map = findFormats(source, formatsOf(state, line));
+  if (announced === undefined || !weSend(line) || map?.length !== source.formats.length) return undefined;
+  // An m-line of this very offer is not there yet.
+  if (!state.transceivers.includes(line)) return undefined;
+  const made = subscription(state, source, map, announced);
+  const ready = { ...rest, subscription: { ...made.subscription, streamId: state.sessionId } };
+  const change = (other: Transceiver): Transceiver => (other === line ? ready : other);
+  return {
+    next: {
+      ...made.state,
+      transceivers: state.transceivers.map(change),
+      offer: { transceivers: state.offer.transceivers.map(change) },
+    },
+    mid: line.mid,
+  };
+}
+
+function subscribeByOffer(
+  state: Offering,
+  source: Placed,
+  line: Transceiver | undefined,
+  { freshSsrc }: Endpoint,
+): { next: Offering; mid: string } {
   const mapped = mapFormats(state, source.formats);
   if (mapped === undefined || mapped.formats.length === 0) {
     refuse('invalid_params', 'The session has no payload type left for this track: open another session.');
   }
-  const extensions = offerExtensions(mapped.state, source.kind);
   const { formats } = mapped;
-  const simulcast = chooseEncoding(source.simulcast, source.rids);
-  const used = usedSsrcs(state);
-  const ssrc = freeSsrc(used, randomSsrc);
-  const hasRtx = source.kind === 'video' && formats.some((format) => format.rtxPayloadType !== undefined);
-  const subscription: SubscriptionState = {
-    id: state.nextSubscriptionId,
-    open: true,
-    sessionId: source.sessionId,
-    trackName: source.trackName,
-    publicationId: source.publicationId,
-    ssrc,
-    ...(hasRtx ? { rtxSsrc: freeSsrc(used, randomSsrc) } : {}),
-    formats: source.formats.flatMap((from, index) => {
-      const to = formats[index];
-      if (to === undefined) return [];
-      return {
-        publicationPayloadType: from.payloadType,
-        payloadType: to.payloadType,
-        ...(to.rtxPayloadType === undefined ? {} : { rtxPayloadType: to.rtxPayloadType }),
-      };
-    }),
-    ...(simulcast === undefined ? {} : { simulcast }),
-  };
-  const lines = state.offer?.transceivers ?? [];
-  const line: Transceiver = {
-    mid: freeMid(state, lines.length),
+  const rtx = source.kind === 'video' && hasRtx(formats);
+  const map = source.formats.flatMap((from, index) => {
+    const to = formats[index];
+    return to === undefined ? [] : { from, to };
+  });
+  const made = subscription(mapped.state, source, map, freshSsrcs(state, rtx, freshSsrc));
+  const extensions = offerExtensions(made.state, source.kind);
+  const published = line?.publication?.open === true ? publishedFormats(state, line) : [];
+  const numbers = [...published, ...formats].map(({ payloadType }) => payloadType);
+  const lines = state.offer.transceivers;
+  const carrier: Transceiver = {
+    ...(line === undefined ? { mid: freeMid(state, lines.length), ours: true as const } : unannounced(line)),
     kind: source.kind,
     active: true,
-    payloadTypes: formats.map((format) => format.payloadType),
+    payloadTypes: [...new Set(numbers)],
     headerExtensionIds: extensions.ids,
-    direction: 'send',
-    subscription,
+    direction: directionOf(line !== undefined && weReceive(line), true),
+    subscription: made.subscription,
   };
-  return {
-    ...extensions.state,
-    offer: { transceivers: place(lines, line) },
-    nextSubscriptionId: state.nextSubscriptionId + 1,
-  };
+  const transceivers =
+    line === undefined ? place(lines, carrier) : lines.map((other) => (other === line ? carrier : other));
+  return { next: { ...extensions.state, offer: { transceivers } }, mid: carrier.mid };
 }
 
-/** A stopped m-line of the same kind is used again (RFC 8829 section 5.2.2), else one is added. */
-function place(lines: readonly Transceiver[], line: Transceiver): Transceiver[] {
-  const free = lines.findIndex((old) => !old.active && old.refused === undefined && old.kind === line.kind);
-  if (free >= 0) return lines.map((old, index) => (index === free ? line : old));
-  if (lines.length >= SDP_LIMITS.mediaSections) {
-    refuse('invalid_params', `A session has at most ${SDP_LIMITS.mediaSections} transceivers: open another.`);
-  }
-  return [...lines, line];
-}
-
-function usedSsrcs(state: SessionState): Set<number> {
-  return new Set(
-    (state.offer?.transceivers ?? []).flatMap(({ incoming, subscription }) => [
-      ...(incoming?.ssrcs ?? []),
-      ...(incoming?.rtxSsrcs.map((pair) => pair.rtxSsrc) ?? []),
-      ...(subscription === undefined ? [] : [subscription.ssrc, subscription.rtxSsrc ?? 0]),
-    ]),
-  );
-}
-
-/** Counts on from a taken number, so that a poor source of chance ends too. */
-function freeSsrc(used: Set<number>, randomSsrc: () => number): number {
-  let ssrc = randomSsrc() >>> 0;
-  while (ssrc === 0 || used.has(ssrc)) ssrc = (ssrc + 1) >>> 0;
-  used.add(ssrc);
-  return ssrc;
+function unannounced({ announced: _, ...line }: Transceiver): Transceiver {
+  return line;
 }

@@ -1,3 +1,4 @@
+import { chooseFormats } from './formats.ts';
 import type { Format, MediaKind } from './media.ts';
 import { SESSION_STATE_VERSION, type SessionState, type Transceiver } from './state.ts';
 
@@ -45,9 +46,22 @@ export function findPublication(
   return {
     publicationId: transceiver.publication.id,
     kind: transceiver.kind,
-    formats: formatsOf(state, transceiver),
+    formats: publishedFormats(state, transceiver),
     rids: (transceiver.incoming?.encodings ?? []).map(({ rid }) => rid),
   };
+}
+
+/** Whether our outstanding offer asks for a publication of that name: its ID, under which media may come. */
+export function offeredPublication(state: SessionState, trackName: string): number | undefined {
+  const open = (state.offer?.transceivers ?? []).flatMap(({ publication }) =>
+    publication?.open === true && publication.trackName === trackName ? publication.id : [],
+  );
+  return open[0];
+}
+
+/** What the peer sends on an m-line: its first codec, though more may be agreed for what it receives there. */
+export function publishedFormats(state: SessionState, transceiver: Transceiver): Format[] {
+  return chooseFormats(formatsOf(state, transceiver));
 }
 
 export function formatsOf(state: SessionState, transceiver: Transceiver): Format[] {
@@ -66,7 +80,7 @@ export function mapTransceivers(state: SessionState, change: (t: Transceiver) =>
 }
 
 /** Both directions of an m-line end; it stays in the descriptions as inactive. */
-export function ended(transceiver: Transceiver): Transceiver {
+export function ended({ announced: _, ...transceiver }: Transceiver): Transceiver {
   return {
     ...transceiver,
     direction: 'inactive',

@@ -22,11 +22,11 @@ export interface SessionState {
   readonly thirdparty?: true;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
-  /** Our own ICE credentials (RFC 8445 section 5.3): one pair for the session's life. */
+  /** Our own ICE credentials (RFC 8445 section 5.3): new ones for each transport and each ICE restart. */
   readonly ice: { readonly ufrag: string; readonly password: string };
   /** The session ID and version of our o= line (RFC 8866 section 5.2); the version grows with each description. */
   readonly origin: { readonly id: string; readonly version: number };
-  /** What the peer's last description said of its transport; absent before the first one. */
+  /** What the peer's last description said of its transport; absent while no m-line carries one. */
   readonly peer?: PeerTransport;
   /** In the order of the m-lines, which never changes (RFC 8829 section 5.2.2). */
   readonly transceivers: readonly Transceiver[];
@@ -69,6 +69,16 @@ export interface Transceiver {
   readonly incoming?: IncomingStream;
   readonly publication?: PublicationState;
   readonly subscription?: SubscriptionState;
+  /** What a sendrecv m-line announced as ours before a subscription takes it. */
+  readonly announced?: OutgoingSsrcs;
+  /** We added the m-line: once nothing is open on it, our next offer stops it. */
+  readonly ours?: true;
+}
+
+/** SSRCs that we announced; none is used again after its subscription, or SRTP would repeat packet indices. */
+export interface OutgoingSsrcs {
+  readonly ssrc: number;
+  readonly rtxSsrc?: number;
 }
 
 export interface IncomingStream {
@@ -93,15 +103,13 @@ export interface PublicationState {
   readonly open: boolean;
 }
 
-export interface SubscriptionState {
+export interface SubscriptionState extends OutgoingSsrcs {
   readonly id: number;
   readonly open: boolean;
   /** The publisher's session. */
   readonly sessionId: string;
   readonly trackName: string;
   readonly publicationId: number;
-  readonly ssrc: number;
-  readonly rtxSsrc?: number;
   /** How each of the publisher's payload types is called in this session. */
   readonly formats: readonly {
     readonly publicationPayloadType: number;

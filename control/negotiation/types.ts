@@ -3,10 +3,18 @@ import type { SessionState } from './state.ts';
 
 export type SessionDescription = { type: 'offer' | 'answer'; sdp: string };
 
-/** Where the engine is and who it is: what our descriptions say of it. */
+/** Where the engine is and who it is: what our descriptions say of it, and where fresh numbers come from. */
 export interface Endpoint {
   readonly fingerprintSha256: Uint8Array;
   readonly candidates: readonly { readonly ip: string; readonly port: number }[];
+  /** RFC 8445 section 5.3. */
+  readonly freshIce: () => IceCredentials;
+  readonly freshSsrc: () => number;
+}
+
+export interface IceCredentials {
+  readonly ufrag: string;
+  readonly password: string;
 }
 
 /** The outcome of one track of a request. */
@@ -37,6 +45,9 @@ export type SimulcastWish = {
   priorityOrdering?: 'none' | 'asciibetical';
   ridNotAvailable?: 'none' | 'asciibetical';
 };
+
+/** A source, and where the client wants it: a mid of its own, or `#` and the name of the track that it sends there. */
+export type Placed = Source & { mid?: string };
 
 export type Described = { next: SessionState; description: SessionDescription };
 export type DescribedItems = Described & { items: Result[] };

@@ -15,8 +15,3 @@ export interface Call<Body> {
 export function randomId(): string {
   return randomBytes(16).toString('hex');
 }
-
-/** An SSRC to send with; zero is avoided because some stacks take it for none. */
-export function randomSsrc(): number {
-  return randomBytes(4).readUInt32BE(0) || 1;
-}

@@ -16,7 +16,7 @@ export async function createSession(call: Call<CreateSessionRequest>): Promise<C
     ...(correlationId === undefined ? {} : { correlationId }),
     thirdparty: query.thirdparty === 'true',
     createdAt: sessions.clock.now(),
-    ice: { ufrag: randomBytes(6).toString('hex'), password: randomBytes(16).toString('hex') },
+    ice: endpoint.freshIce(),
     // RFC 8866: numeric; 62 bits as RFC 8829 section 5.2.1 wants.
     originId: (randomBytes(8).readBigUInt64BE() >> 2n).toString(),
   });

@@ -1,11 +1,19 @@
 import type { ErrorCode } from '@switchyard/contract';
-import { findPublication, type SimulcastWish, type Source } from '../negotiation/index.ts';
+import {
+  findPublication,
+  offeredPublication,
+  type Placed,
+  type SimulcastWish,
+} from '../negotiation/index.ts';
+import type { SessionState } from '../negotiation/state.ts';
 import type { Sessions } from '../session/sessions.ts';
 
 export interface Wanted {
   readonly sessionId: string;
   readonly trackName: string;
   readonly simulcast?: SimulcastWish;
+  /** Where the client wants it. */
+  readonly mid?: string;
 }
 
 export interface Failure extends Omit<Wanted, 'simulcast'> {
@@ -13,7 +21,7 @@ export interface Failure extends Omit<Wanted, 'simulcast'> {
   readonly errorDescription: string;
 }
 
-export type Found = { readonly source: Source } | { readonly failure: Failure };
+export type Found = { readonly source: Placed } | { readonly failure: Failure };
 
 export interface Search {
   readonly sessions: Sessions;
@@ -46,10 +54,10 @@ async function findSource(search: Search, wanted: Wanted): Promise<Found> {
     return sessions.directory.wasClosed(appId, wanted.sessionId)
       ? fail('not_found_track_error', 'The publisher session is closed; look at sessionId.')
       : fail('not_found_track_error', 'No such session in this app; look at sessionId.');
-  const before = findPublication(publisher.state(), wanted.trackName);
+  const before = idOf(publisher.state());
   if (before === undefined) return missing();
-  if (wait && !(await publisher.firstMedia(before.publicationId))) {
-    if (findPublication(publisher.state(), wanted.trackName) === undefined) return missing();
+  if (wait && !(await publisher.firstMedia(before))) {
+    if (idOf(publisher.state()) === undefined) return missing();
     return fail(
       'empty_track_error',
       'The publisher has not sent media of this track yet; try again once it does.',
@@ -58,6 +66,13 @@ async function findSource(search: Search, wanted: Wanted): Promise<Found> {
   // It may have ended while we waited.
   const publication = findPublication(publisher.state(), wanted.trackName);
   return publication === undefined ? missing() : { source: { ...wanted, ...publication } };
+
+  // A track that waits for the publisher's answer is known already.
+  function idOf(state: SessionState): number | undefined {
+    return (
+      findPublication(state, wanted.trackName)?.publicationId ?? offeredPublication(state, wanted.trackName)
+    );
+  }
 
   function missing(): Found {
     const closed = publisher

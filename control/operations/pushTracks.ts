@@ -1,6 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { NewTracksRequest, NewTracksResponse } from '@switchyard/contract';
-import { push, pushDiscovered } from '../negotiation/index.ts';
+import type { NewTracksRequest, NewTracksResponse, TrackObject } from '@switchyard/contract';
+import {
+  type NamedTrack,
+  type OfferedTrack,
+  push,
+  pushByOffer,
+  pushDiscovered,
+  type Result,
+  type SessionDescription,
+} from '../negotiation/index.ts';
 import { type Problem, problem } from '../session/problem.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from './context.ts';
@@ -11,29 +19,50 @@ export async function pushTracks(
   session: Session,
 ): Promise<NewTracksResponse> {
   const { tracks = [], autoDiscover = false, sessionDescription: offer } = body;
-  if (tracks.some(({ bidirectionalMediaStream }) => bidirectionalMediaStream))
-    throw wrong('bidirectionalMediaStream is not available yet.');
+  if (autoDiscover && tracks.length > 0) throw wrong('Give either tracks or autoDiscover, not both.');
+  const endpoint = sessions.endpoint();
   if (offer === undefined) {
     if (autoDiscover) throw wrong('autoDiscover needs an offer in sessionDescription.');
-    throw wrong('Pushing without an offer is not available yet.');
+    const wanted = tracks.map(offeredTrack);
+    return reply(await session.mutate((state) => pushByOffer(state, { tracks: wanted, endpoint })));
   }
-  if (autoDiscover && tracks.length > 0) throw wrong('Give either tracks or autoDiscover, not both.');
-  const named = tracks.map(({ mid, trackName }) => {
-    if (mid === undefined || mid === '') throw wrong("Each local track needs its transceiver's mid.");
-    if (trackName === undefined || trackName === '') throw wrong('Each local track needs a trackName.');
-    return { mid, trackName };
-  });
-  const endpoint = sessions.endpoint();
-  const { description, items } = await session.mutate((state) =>
-    autoDiscover
-      ? pushDiscovered(state, { offer, nameFor: () => randomUUID(), endpoint })
-      : push(state, { offer, tracks: named, endpoint }),
+  const named = tracks.map(namedTrack);
+  return reply(
+    await session.mutate((state) =>
+      autoDiscover
+        ? pushDiscovered(state, { offer, nameFor: () => randomUUID(), endpoint })
+        : push(state, { offer, tracks: named, endpoint }),
+    ),
   );
+}
+
+function reply(decided: { description?: SessionDescription; items: Result[] }): NewTracksResponse {
+  const { description, items } = decided;
   return {
-    sessionDescription: description,
-    requiresImmediateRenegotiation: false,
+    ...(description === undefined ? {} : { sessionDescription: description }),
+    requiresImmediateRenegotiation: description?.type === 'offer',
     tracks: items.map((item) => ({ location: 'local', ...item })),
   };
+}
+
+function namedTrack({ mid, trackName, kind, bidirectionalMediaStream }: TrackObject): NamedTrack {
+  if (mid === undefined || mid === '') throw wrong("Each local track needs its transceiver's mid.");
+  if (trackName === undefined || trackName === '') throw wrong('Each local track needs a trackName.');
+  return {
+    mid,
+    trackName,
+    ...(kind === undefined ? {} : { kind }),
+    bidirectional: bidirectionalMediaStream === true,
+  };
+}
+
+function offeredTrack({ mid, trackName, kind, bidirectionalMediaStream }: TrackObject): OfferedTrack {
+  if (mid !== undefined)
+    throw wrong('A local track with a mid needs an offer in sessionDescription; without one, leave mid out.');
+  if (trackName === undefined || trackName === '') throw wrong('Each local track needs a trackName.');
+  if (kind === undefined)
+    throw wrong('Without an offer in sessionDescription, each local track needs its kind: audio or video.');
+  return { trackName, kind, bidirectional: bidirectionalMediaStream === true };
 }
 
 function wrong(description: string): Problem {

@@ -95,11 +95,20 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
         throw problem('temporarily_unavailable_error', 'The media engine is restarting; try again.');
       throw error;
     }
+    // A transport ends with its last m-line, and the session may have another one.
+    if (current.peer !== undefined && next.peer === undefined) transport = TransportState.CONNECTING;
     current = next;
+    forgetEnded();
     parts.onChanged(sessionId);
     // Each negotiation gives a session that is not connected new time.
     if (!closed && transport === TransportState.CONNECTING)
       expectLife(limits.unconnectedSessionMs, 'expired without connectivity');
+  }
+
+  function forgetEnded(): void {
+    const lines = [...current.transceivers, ...(current.offer?.transceivers ?? [])];
+    const open = new Set(lines.flatMap(({ publication }) => (publication?.open ? publication.id : [])));
+    for (const id of publications.keys()) if (!open.has(id)) publications.delete(id);
   }
 
   function mutate<T extends { readonly next: SessionState }>(

@@ -1,4 +1,5 @@
 /** All sessions of this control: new ones, restored ones, and the engine's events to each. */
+import { randomBytes } from 'node:crypto';
 import { type Directory, memoryDirectory } from '../cluster/directory.ts';
 import { type Engine, type Event, isEngineLost, type SessionSnapshot } from '../engine-link/index.ts';
 import { type ChannelQueue, DEFAULT_QUEUE } from '../negotiation/datachannels/index.ts';
@@ -47,6 +48,12 @@ export function openSessions(
       return {
         fingerprintSha256: certificateSha256,
         candidates: candidates.map(({ ip, port }) => ({ ip, port })),
+        freshIce: () => ({
+          ufrag: randomBytes(6).toString('hex'),
+          password: randomBytes(16).toString('hex'),
+        }),
+        // Zero is avoided because some stacks take it for none.
+        freshSsrc: () => randomBytes(4).readUInt32BE(0) || 1,
       };
     } catch (error) {
       if (!isEngineLost(error)) throw error;

@@ -3,6 +3,7 @@
  * It talks to the API straight from the page, as clients do, so CORS is under test as well.
  */
 import { channelsOf } from './channels.ts';
+import { negotiations } from './negotiations.ts';
 
 export interface ApiAddress {
   /** Base URL of the app. */
@@ -93,12 +94,24 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
   return JSON.parse(text);
 }
 
+const openCamera = (size: MediaTrackConstraints): Promise<MediaStream> =>
+  navigator.mediaDevices.getUserMedia({ audio: true, video: size });
+
+let sources: Promise<MediaStream> | undefined;
+
+async function source(kind: string): Promise<MediaStreamTrack> {
+  sources ??= openCamera({ width: 320, height: 240, frameRate: 20 });
+  const track = (await sources).getTracks().find((candidate) => candidate.kind === kind);
+  if (track === undefined) throw new Error(`no ${kind}`);
+  return track.clone();
+}
+
 async function addSenders(publications: readonly Publication[]): Promise<RTCRtpTransceiver[]> {
   // Chromium makes three encodings of a picture of this size, fewer of a smaller one.
   const size = publications.some(({ rids }) => rids !== undefined)
     ? { width: 960, height: 540, frameRate: 15 }
     : { width: 320, height: 240, frameRate: 20 };
-  const camera = await navigator.mediaDevices.getUserMedia({ audio: true, video: size });
+  const camera = await openCamera(size);
   return publications.map(({ kind, codec, rids }) => {
     const track = camera.getTracks().find((candidate) => candidate.kind === kind);
     if (track === undefined) throw new Error(`no ${kind}`);
@@ -285,6 +298,7 @@ async function gathered(): Promise<string> {
 
 const endpoint = {
   ...channelCalls,
+  ...negotiations({ pc: () => pc, sessionId: () => sessionId, request, source }),
   connect,
   publish,
   publishDiscovered,

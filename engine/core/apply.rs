@@ -46,7 +46,6 @@ impl Engine {
         }
         let current = existing.and_then(|key| self.sessions[key].transport.as_ref());
         match (&table.transport, current) {
-            (None, Some(_)) => Err("a transport cannot be taken away".into()),
             (Some((settings, _)), Some(current)) if !current.accepts(settings) => {
                 Err("a transport keeps its roles and its peer's fingerprint".into())
             }
@@ -56,12 +55,13 @@ impl Engine {
                 }
                 _ => Ok(()),
             },
-            (None, None) => Ok(()),
+            (None, _) => Ok(()),
         }
     }
 
     fn apply_transport(&mut self, key: SessionKey, table: &Table, now: Instant) {
         let Some((settings, extensions)) = &table.transport else {
+            self.end_transport(key);
             return;
         };
         let session = &mut self.sessions[key];
@@ -86,6 +86,16 @@ impl Engine {
             Some(now),
             Timer::Transport(key),
         );
+    }
+
+    /// The peer dropped it with its last m-line, and would take a goodbye for that of its next one.
+    fn end_transport(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key];
+        let Some(transport) = session.transport.take() else {
+            return;
+        };
+        self.by_ufrag.remove(&transport.settings().local.ufrag);
+        session.addresses.clear(key, &mut self.by_address);
     }
 
     fn apply_publications(

@@ -9,5 +9,6 @@ export const av1: Codec = {
   clockRate: 90000,
   feedback: VIDEO_FEEDBACK,
   rtx: true,
+  offered: { payloadType: 45, rtxPayloadType: 46, parameters: 'level-idx=5;profile=0;tier=0' },
   matches: (a, b) => sameValues(a, b, { profile: '0' }),
 };

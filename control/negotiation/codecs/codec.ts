@@ -16,6 +16,12 @@ export interface Codec {
   readonly rtx: boolean;
   /** Set for a format that only wraps another codec: it is taken beside that one, never alone. */
   readonly wraps?: string;
+  /** How we offer it where we have no client's numbers and parameters to go by; the numbers as far as they are free. */
+  readonly offered: {
+    readonly payloadType: number;
+    readonly rtxPayloadType?: number;
+    readonly parameters: string;
+  };
   /** Whether two a=fmtp texts name the same format, so that one side's stream decodes at the other. */
   readonly matches: (a: Parameters, b: Parameters) => boolean;
 }

@@ -9,6 +9,11 @@ export const h264: Codec = {
   clockRate: 90000,
   feedback: VIDEO_FEEDBACK,
   rtx: true,
+  offered: {
+    payloadType: 102,
+    rtxPayloadType: 103,
+    parameters: 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f',
+  },
   matches: (a, b) => sameValues(a, b, { 'packetization-mode': '0' }) && profile(a) === profile(b),
 };
 

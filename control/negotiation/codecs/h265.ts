@@ -9,5 +9,6 @@ export const h265: Codec = {
   clockRate: 90000,
   feedback: VIDEO_FEEDBACK,
   rtx: true,
+  offered: { payloadType: 49, rtxPayloadType: 50, parameters: '' },
   matches: (a, b) => sameValues(a, b, { 'profile-id': '1', 'tx-mode': 'SRST' }),
 };

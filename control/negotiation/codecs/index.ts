@@ -10,8 +10,8 @@ import { red } from './red.ts';
 import { vp8 } from './vp8.ts';
 import { vp9 } from './vp9.ts';
 
-/** All codecs that this server forwards. Order means nothing: the client's order decides. */
-export const CODECS: readonly Codec[] = [opus, red, pcmu, pcma, vp8, vp9, h264, h265, av1];
+/** All codecs that this server forwards, as it offers them: to offers, the client's order decides. */
+export const CODECS: readonly Codec[] = [opus, red, pcmu, pcma, vp8, vp9, h264, av1, h265];
 
 /** The entry for an encoding of an a=rtpmap line. */
 export function findCodec(

@@ -10,5 +10,6 @@ export const opus: Codec = {
   channels: 2,
   feedback: ['nack', 'transportCc'],
   rtx: false,
+  offered: { payloadType: 111, parameters: 'minptime=10;useinbandfec=1' },
   matches: () => true,
 };

@@ -9,5 +9,6 @@ export const pcma: Codec = {
   clockRate: 8000,
   feedback: ['nack', 'transportCc'],
   rtx: false,
+  offered: { payloadType: 8, parameters: '' },
   matches: () => true,
 };

@@ -9,5 +9,6 @@ export const pcmu: Codec = {
   clockRate: 8000,
   feedback: ['nack', 'transportCc'],
   rtx: false,
+  offered: { payloadType: 0, parameters: '' },
   matches: () => true,
 };

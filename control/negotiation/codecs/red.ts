@@ -11,5 +11,6 @@ export const red: Codec = {
   feedback: ['nack', 'transportCc'],
   rtx: false,
   wraps: 'opus',
+  offered: { payloadType: 63, parameters: '' },
   matches: () => true,
 };

@@ -9,5 +9,6 @@ export const vp8: Codec = {
   clockRate: 90000,
   feedback: VIDEO_FEEDBACK,
   rtx: true,
+  offered: { payloadType: 96, rtxPayloadType: 97, parameters: '' },
   matches: () => true,
 };

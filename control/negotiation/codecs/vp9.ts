@@ -9,5 +9,6 @@ export const vp9: Codec = {
   clockRate: 90000,
   feedback: VIDEO_FEEDBACK,
   rtx: true,
+  offered: { payloadType: 98, rtxPayloadType: 99, parameters: 'profile-id=0' },
   matches: (a, b) => sameValues(a, b, { 'profile-id': '0' }),
 };

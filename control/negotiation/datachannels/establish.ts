@@ -1,9 +1,11 @@
 /** The transport of data channels, and the reserved channel on it. */
 import { SDP_LIMITS } from '../../sdp/parse.ts';
-import { acceptOffer, freeMid } from '../accept.ts';
+import { acceptOffer } from '../accept.ts';
 import { describe } from '../describe.ts';
+import { beginOffer } from '../pull.ts';
 import { refuse } from '../refusal.ts';
 import type { SessionState } from '../state.ts';
+import { freeMid } from '../transceivers.ts';
 import type { Endpoint, SessionDescription } from '../types.ts';
 import { type Allocated, allocate, SERVER_EVENTS } from './channels.ts';
 import { applicationLine } from './section.ts';
@@ -23,7 +25,7 @@ export function establish(
   const { offer, endpoint } = args;
   const wanted = { name: SERVER_EVENTS, ordered: true, role: { kind: 'server-events' } } as const;
   if (offer !== undefined) {
-    const accepted = acceptOffer(state, offer);
+    const accepted = acceptOffer(state, offer, endpoint).next;
     if (accepted.dataTransport === undefined)
       refuse(
         'invalid_session_description',
@@ -33,16 +35,12 @@ export function establish(
     return { ...describe(next, 'answer', endpoint), result };
   }
   if (state.dataTransport !== undefined) return allocate(state, wanted);
-  if (state.offer !== undefined)
-    refuse(
-      'invalid_session_description',
-      'The last offer of this server is outstanding: answer it with renegotiate first.',
-    );
+  const begun = beginOffer(state, endpoint);
   if (state.transceivers.length >= SDP_LIMITS.mediaSections)
     refuse('invalid_params', `A session has at most ${SDP_LIMITS.mediaSections} transceivers: open another.`);
   const line = applicationLine(freeMid(state, state.transceivers.length));
   const { next, result } = allocate(
-    { ...state, offer: { transceivers: [...state.transceivers, line] } },
+    { ...begun, offer: { transceivers: [...state.transceivers, line] } },
     wanted,
   );
   return { ...describe(next, 'offer', endpoint), result };
