@@ -50,13 +50,11 @@ async function findSource(search: Search, wanted: Wanted): Promise<Found> {
       'A session cannot pull its own track; pull it from another session.',
     );
   const publisher = sessions.directory.session(appId, wanted.sessionId);
-  if (publisher === undefined)
-    return sessions.directory.wasClosed(appId, wanted.sessionId)
-      ? fail('not_found_track_error', 'The publisher session is closed; look at sessionId.')
-      : fail('not_found_track_error', 'No such session in this app; look at sessionId.');
+  if (publisher === undefined) return gone();
   const before = idOf(publisher.state());
   if (before === undefined) return missing();
   if (wait && !(await publisher.firstMedia(before))) {
+    if (sessions.directory.session(appId, wanted.sessionId) !== publisher) return gone();
     if (idOf(publisher.state()) === undefined) return missing();
     return fail(
       'empty_track_error',
@@ -72,6 +70,12 @@ async function findSource(search: Search, wanted: Wanted): Promise<Found> {
     return (
       findPublication(state, wanted.trackName)?.publicationId ?? offeredPublication(state, wanted.trackName)
     );
+  }
+
+  function gone(): Found {
+    return sessions.directory.wasClosed(appId, wanted.sessionId)
+      ? fail('not_found_track_error', 'The publisher session is closed; look at sessionId.')
+      : fail('not_found_track_error', 'No such session in this app; look at sessionId.');
   }
 
   function missing(): Found {

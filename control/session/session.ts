@@ -105,10 +105,16 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
       expectLife(limits.unconnectedSessionMs, 'expired without connectivity');
   }
 
-  function forgetEnded(): void {
+  /** IDs, those of our outstanding offer too. */
+  function openPublications(): Set<number> {
     const lines = [...current.transceivers, ...(current.offer?.transceivers ?? [])];
-    const open = new Set(lines.flatMap(({ publication }) => (publication?.open ? publication.id : [])));
+    return new Set(lines.flatMap(({ publication }) => (publication?.open ? publication.id : [])));
+  }
+
+  function forgetEnded(): void {
+    const open = openPublications();
     for (const id of publications.keys()) if (!open.has(id)) publications.delete(id);
+    for (const look of [...watchers]) look();
   }
 
   function mutate<T extends { readonly next: SessionState }>(
@@ -124,7 +130,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
   }
 
   // Facts from the engine do not queue: two sessions that wait for each other's media would never see them.
-  function wait(ms: number, fulfilled: () => boolean): Promise<boolean> {
+  function wait(ms: number, fulfilled: () => boolean, hopeless = () => false): Promise<boolean> {
     if (fulfilled() || closed) return Promise.resolve(!closed);
     return new Promise((resolve) => {
       const end = (result: boolean): void => {
@@ -133,7 +139,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
         resolve(result);
       };
       const look = (): void => {
-        if (closed) end(false);
+        if (closed || hopeless()) end(false);
         else if (fulfilled()) end(true);
       };
       const cancel = clock.after(ms, () => end(false));
@@ -215,7 +221,12 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     begin: () => enqueue(() => apply(first)),
     mutate,
     connected: () => wait(limits.waitForTransportMs, () => transport === TransportState.CONNECTED),
-    firstMedia: (id) => wait(limits.waitForMediaMs, () => publications.get(id) === PublicationState.ACTIVE),
+    firstMedia: (id) =>
+      wait(
+        limits.waitForMediaMs,
+        () => publications.get(id) === PublicationState.ACTIVE,
+        () => !openPublications().has(id),
+      ),
     dataConnected: () => wait(limits.waitForTransportMs, channels.connected),
     channelStatus: channels.status,
     onTransport,
