@@ -1,14 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { IceRole } from '../engine-link/generated/engine_pb.ts';
 import * as negotiation from './index.ts';
+import { codeOf, recording, testEndpoint } from './recorded.ts';
 import type { SessionState } from './state.ts';
 
-const endpoint = {
-  fingerprintSha256: new Uint8Array(32).fill(0xab),
-  candidates: [{ ip: '192.0.2.1', port: 7000 }],
-};
-const CHROMIUM = readFileSync(new URL('./recordings/chromium-sendonly-offer.sdp', import.meta.url), 'utf8');
+const endpoint = testEndpoint();
+const CHROMIUM = recording('chromium-sendonly-offer');
 
 function session(thirdparty: boolean): SessionState {
   return negotiation.newSession({
@@ -33,16 +30,6 @@ function liteOffer(candidates: readonly string[]) {
 function candidatesOf(lines: readonly string[]) {
   const { next } = negotiation.connect(session(true), liteOffer(lines), endpoint);
   return negotiation.engineTable(next).transport?.remoteCandidates;
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (negotiation.isRefusal(error)) return error.code;
-    throw error;
-  }
-  return 'accepted';
 }
 
 const HOST = '1 1 udp 2130706431 127.0.0.1 7000 typ host';
