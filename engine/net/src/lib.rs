@@ -4,6 +4,7 @@
 
 mod address;
 mod control_message;
+mod limit;
 mod poller;
 mod receive;
 mod send;
@@ -11,6 +12,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use limit::raise_descriptor_limit;
 pub use poller::{Poller, Waker};
 pub use receive::{BATCH, Receiver};
 pub use send::{MAX_MESSAGE, MAX_SEGMENTS, Message, Sender};

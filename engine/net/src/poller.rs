@@ -54,16 +54,41 @@ impl Poller {
         self.add_raw(descriptor.as_raw_fd(), index as u64)
     }
 
+    /// Reports a descriptor that was added as `index` while it is readable, and, if wanted, while it is writable.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn watch_writable(
+        &self,
+        descriptor: &impl AsRawFd,
+        index: usize,
+        wanted: bool,
+    ) -> io::Result<()> {
+        let events = libc::EPOLLIN | if wanted { libc::EPOLLOUT } else { 0 };
+        let operation = libc::EPOLL_CTL_MOD;
+        self.control(operation, descriptor.as_raw_fd(), index as u64, events)
+    }
+
     fn add_raw(&self, descriptor: RawFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, descriptor, token, libc::EPOLLIN)
+    }
+
+    fn control(
+        &self,
+        operation: libc::c_int,
+        descriptor: RawFd,
+        token: u64,
+        events: libc::c_int,
+    ) -> io::Result<()> {
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
+            events: events as u32,
             u64: token,
         };
         // SAFETY: both descriptors are open and the event is this call's.
         let result = unsafe {
             libc::epoll_ctl(
                 self.epoll.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
+                operation,
                 descriptor,
                 &raw mut event,
             )
@@ -135,6 +160,23 @@ unsafe fn owned(descriptor: RawFd) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
     use crate::bind;
+
+    #[test]
+    fn a_stream_is_reported_as_writable_only_while_that_is_wanted() {
+        let mut poller = Poller::new().unwrap();
+        let (stream, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        poller.add(&stream, 5).unwrap();
+        let reported = |poller: &mut Poller| {
+            let mut seen = Vec::new();
+            let wait = poller.wait(Some(Duration::ZERO), |index| seen.push(index));
+            wait.map(|()| seen).unwrap()
+        };
+        assert_eq!(reported(&mut poller), []);
+        poller.watch_writable(&stream, 5, true).unwrap();
+        assert_eq!(reported(&mut poller), [5]);
+        poller.watch_writable(&stream, 5, false).unwrap();
+        assert_eq!(reported(&mut poller), []);
+    }
 
     #[test]
     fn a_wait_ends_by_a_datagram_by_the_waker_and_by_time() {

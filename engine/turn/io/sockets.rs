@@ -1,0 +1,356 @@
+//! All sockets of the process, and the server's `Wire` over them.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use aws_lc_rs::rand;
+use rustls::ServerConfig;
+use slotmap::{Key, KeyData, SlotMap};
+use switchyard_net as net;
+
+use super::Options;
+use super::outbox::{Outbox, Source};
+use super::ports::Ports;
+use super::stream::Stream;
+use crate::server::{Client, OpenError, Opened, Parity, RelayKey, Wire};
+
+slotmap::new_key_type! {
+    /// A connection.
+    pub struct StreamKey;
+}
+
+/// What the poller reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// Datagrams of clients, by the place's index.
+    Clients(usize),
+    /// Connections to accept, by the listener's index.
+    Listener(usize),
+    /// Datagrams of peers.
+    Relay(RelayKey),
+    /// A connection.
+    Stream(StreamKey),
+}
+
+const KIND_SHIFT: u32 = 62;
+
+impl Token {
+    /// As a number; the two highest bits are the kind, which versions of keys do not reach.
+    pub fn number(self) -> u64 {
+        let (kind, value) = match self {
+            Token::Clients(index) => (0, index as u64),
+            Token::Listener(index) => (1, index as u64),
+            Token::Relay(key) => (2, key.data().as_ffi()),
+            Token::Stream(key) => (3, key.data().as_ffi()),
+        };
+        kind << KIND_SHIFT | (value & !(3 << KIND_SHIFT))
+    }
+
+    /// From the number.
+    pub fn of(number: u64) -> Token {
+        let value = number & !(3 << KIND_SHIFT);
+        match number >> KIND_SHIFT {
+            0 => Token::Clients(value as usize),
+            1 => Token::Listener(value as usize),
+            2 => Token::Relay(KeyData::from_ffi(value).into()),
+            _ => Token::Stream(KeyData::from_ffi(value).into()),
+        }
+    }
+}
+
+/// An address that we serve on.
+struct Place {
+    ip: IpAddr,
+    announced: IpAddr,
+    clients: Rc<UdpSocket>,
+    ports: Ports,
+}
+
+struct RelaySocket {
+    socket: Rc<UdpSocket>,
+    place: usize,
+    port: u16,
+}
+
+/// The sockets.
+pub struct Sockets {
+    poller: net::Poller,
+    places: Vec<Place>,
+    relays: SlotMap<RelayKey, RelaySocket>,
+    /// The connections.
+    pub streams: SlotMap<StreamKey, Stream>,
+    per_address: HashMap<IpAddr, usize>,
+    connections: usize,
+    connections_per_address: usize,
+    outbox: Outbox,
+    dirty: Vec<StreamKey>,
+    closing: Vec<StreamKey>,
+}
+
+impl Sockets {
+    /// Opens the sockets of clients' datagrams.
+    ///
+    /// # Errors
+    /// The first address that cannot be used, by name.
+    pub fn open(options: &Options) -> Result<Sockets, String> {
+        let poller = net::Poller::new().map_err(|error| error.to_string())?;
+        let mut places = Vec::new();
+        for &ip in &options.listen {
+            let address = SocketAddr::new(ip, options.port);
+            let problem = |error: io::Error| format!("cannot serve on UDP {address}: {error}");
+            let clients = net::bind(address).map_err(problem)?;
+            let token = Token::Clients(places.len()).number() as usize;
+            poller.add(&clients, token).map_err(problem)?;
+            let of_family = |announced: &&IpAddr| announced.is_ipv4() == ip.is_ipv4();
+            places.push(Place {
+                ip,
+                announced: *options.announce.iter().find(of_family).unwrap_or(&ip),
+                clients: Rc::new(clients),
+                ports: Ports::new(options.relay_ports),
+            });
+        }
+        Ok(Sockets {
+            poller,
+            places,
+            relays: SlotMap::with_key(),
+            streams: SlotMap::with_key(),
+            per_address: HashMap::new(),
+            connections: options.connections,
+            connections_per_address: options.connections_per_address,
+            outbox: Outbox::default(),
+            dirty: Vec::new(),
+            closing: Vec::new(),
+        })
+    }
+
+    /// The one wait for all of it.
+    pub fn poller(&mut self) -> &mut net::Poller {
+        &mut self.poller
+    }
+
+    /// Where datagrams of clients come to.
+    pub fn clients(&self, place: usize) -> Option<Rc<UdpSocket>> {
+        self.places.get(place).map(|place| place.clients.clone())
+    }
+
+    /// Where datagrams of peers come to.
+    pub fn relay(&self, key: RelayKey) -> Option<Rc<UdpSocket>> {
+        self.relays.get(key).map(|relay| relay.socket.clone())
+    }
+
+    /// Takes a connection, unless there are too many: then it is closed by not being kept.
+    pub fn accept(
+        &mut self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        place: usize,
+        tls: Option<Arc<ServerConfig>>,
+        now: Instant,
+    ) -> Option<StreamKey> {
+        let of_address = self.per_address.get(&peer.ip()).copied().unwrap_or(0);
+        if self.streams.len() >= self.connections || of_address >= self.connections_per_address {
+            return None;
+        }
+        let stream = Stream::new(socket, peer, place, tls, now).ok()?;
+        let key = self.streams.insert(stream);
+        let token = Token::Stream(key).number() as usize;
+        if self.poller.add(self.streams[key].socket(), token).is_err() {
+            self.streams.remove(key);
+            return None;
+        }
+        *self.per_address.entry(peer.ip()).or_default() += 1;
+        Some(key)
+    }
+
+    /// Who a connection is to the server.
+    pub fn client_of(&self, key: StreamKey) -> Option<Client> {
+        let stream = self.streams.get(key)?;
+        Some(Client {
+            socket: Token::Stream(key).number(),
+            address: stream.peer,
+        })
+    }
+
+    /// Closes a connection; the server must be told.
+    pub fn close_stream(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.remove(key) else {
+            return;
+        };
+        let ip = stream.peer.ip();
+        if let Some(count) = self.per_address.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&ip);
+            }
+        }
+    }
+
+    /// Sends everything that was gathered, and gives the connections that are over to `each`.
+    pub fn flush(&mut self, now: Instant) -> Vec<StreamKey> {
+        self.flush_datagrams();
+        while let Some(key) = self.dirty.pop() {
+            self.flush_stream(key, now);
+        }
+        std::mem::take(&mut self.closing)
+    }
+
+    fn flush_datagrams(&mut self) {
+        let (places, relays) = (&self.places, &self.relays);
+        self.outbox.flush(|source| match source {
+            Source::Clients(place) => places.get(place).map(|place| &*place.clients),
+            Source::Relay(key) => relays.get(key).map(|relay| &*relay.socket),
+        });
+    }
+
+    /// Writes what waits for a connection, and asks the poller to tell when more can be written.
+    pub fn flush_stream(&mut self, key: StreamKey, now: Instant) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        stream.is_dirty = false;
+        let Ok(done) = stream.flush(now) else {
+            return self.closing.push(key);
+        };
+        if stream.watches_writable == done {
+            stream.watches_writable = !done;
+            let token = Token::Stream(key).number() as usize;
+            if self
+                .poller
+                .watch_writable(stream.socket(), token, !done)
+                .is_err()
+            {
+                self.closing.push(key);
+            }
+        }
+    }
+
+    /// TLS has something to say that no frame made: handshakes and alerts.
+    pub fn mark_dirty(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && !stream.is_dirty
+        {
+            stream.is_dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    fn send(&mut self, client: Client, head: &[u8], body: &[u8]) {
+        match Token::of(client.socket) {
+            Token::Clients(place) => {
+                self.datagram(Source::Clients(place), client.address, head, body)
+            }
+            Token::Stream(key) => {
+                let taken = self
+                    .streams
+                    .get_mut(key)
+                    .map(|stream| stream.push(head, body));
+                if taken == Some(true) {
+                    self.mark_dirty(key);
+                }
+            }
+            Token::Listener(_) | Token::Relay(_) => {}
+        }
+    }
+
+    fn datagram(&mut self, source: Source, to: SocketAddr, head: &[u8], body: &[u8]) {
+        if self.outbox.is_full() {
+            self.flush_datagrams();
+        }
+        self.outbox.push(source, to, head, body);
+    }
+
+    fn place_for(&self, client: Client, ipv6: bool) -> Option<usize> {
+        let own = match Token::of(client.socket) {
+            Token::Clients(place) => Some(place),
+            Token::Stream(key) => self.streams.get(key).map(|stream| stream.place),
+            Token::Listener(_) | Token::Relay(_) => None,
+        };
+        let has_family = |&place: &usize| self.places[place].ip.is_ipv6() == ipv6;
+        own.filter(has_family)
+            .or_else(|| (0..self.places.len()).find(has_family))
+    }
+
+    fn keep(&mut self, place: usize, port: u16, socket: UdpSocket) -> (RelayKey, SocketAddr) {
+        let socket = Rc::new(socket);
+        let announced = SocketAddr::new(self.places[place].announced, port);
+        let key = self.relays.insert(RelaySocket {
+            socket: socket.clone(),
+            place,
+            port,
+        });
+        // Without the poller nothing would come from peers; what goes to them still does.
+        if let Err(error) = self
+            .poller
+            .add(&*socket, Token::Relay(key).number() as usize)
+        {
+            tracing::warn!(%error, "a relay cannot be waited for");
+        }
+        (key, announced)
+    }
+}
+
+impl Wire for Sockets {
+    fn to_client(&mut self, client: Client, message: &[u8]) {
+        self.send(client, message, &[]);
+    }
+
+    fn channel_to_client(&mut self, client: Client, channel: u16, payload: &[u8]) {
+        let [a, b] = channel.to_be_bytes();
+        let [c, d] = (payload.len() as u16).to_be_bytes();
+        self.send(client, &[a, b, c, d], payload);
+    }
+
+    fn to_peer(&mut self, relay: RelayKey, peer: SocketAddr, payload: &[u8]) {
+        self.datagram(Source::Relay(relay), peer, payload, &[]);
+    }
+
+    fn open(&mut self, client: Client, ipv6: bool, parity: Parity) -> Result<Opened, OpenError> {
+        let index = self.place_for(client, ipv6).ok_or(OpenError::NoFamily)?;
+        let mut start = [0; 2];
+        self.random(&mut start);
+        let place = &mut self.places[index];
+        let bind = |port| net::bind(SocketAddr::new(place.ip, port)).ok();
+        let taken = place.ports.take(
+            u16::from_be_bytes(start),
+            parity != Parity::Any,
+            |port, next_is_free| match parity {
+                // Both are open before either is taken.
+                Parity::EvenAndNext if next_is_free => Some((bind(port)?, Some(bind(port + 1)?))),
+                Parity::EvenAndNext => None,
+                Parity::Any | Parity::Even => Some((bind(port)?, None)),
+            },
+        );
+        let (port, (socket, next)) = taken.ok_or(OpenError::NoPort)?;
+        if next.is_some() {
+            place.ports.set_used(port + 1, true);
+        }
+        Ok(Opened {
+            relay: self.keep(index, port, socket),
+            next: next.map(|socket| self.keep(index, port + 1, socket)),
+        })
+    }
+
+    fn close(&mut self, relay: RelayKey) {
+        // What was relayed before still leaves.
+        self.flush_datagrams();
+        if let Some(relay) = self.relays.remove(relay) {
+            self.places[relay.place].ports.set_used(relay.port, false);
+        }
+    }
+
+    fn disconnect(&mut self, client: Client) {
+        if let Token::Stream(key) = Token::of(client.socket) {
+            self.closing.push(key);
+        }
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        if rand::fill(bytes).is_err() {
+            tracing::error!("the machine has no randomness");
+        }
+    }
+}
