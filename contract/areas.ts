@@ -1,6 +1,7 @@
 import { accountArea } from './account.ts';
 import { type Area, refusalOf } from './area.ts';
 import { operations } from './index.ts';
+import { turnArea } from './turn.ts';
 
 /** The Connection API: sessions, tracks and data channels of one app. */
 export const connectionArea: Area = {
@@ -21,4 +22,4 @@ export const connectionArea: Area = {
 };
 
 /** All that the server speaks: the OpenAPI document and its tests go over this. */
-export const areas: readonly Area[] = [connectionArea, accountArea];
+export const areas: readonly Area[] = [connectionArea, accountArea, turnArea];

@@ -27,6 +27,7 @@ export * from './operations/newTracks.ts';
 export * from './operations/renegotiate.ts';
 export * from './operations/updateDataChannels.ts';
 export * from './operations/updateTracks.ts';
+export * from './turn.ts';
 
 /** All operations by name. */
 export const operations = {

@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { limits } from '@switchyard/contract';
 import type { MetricsAccess } from './observe/metrics.ts';
+import { readTurnConfig, type TurnConfig, turnSettings } from './turn/config.ts';
 
 /** The settings as an operator sees them; documentation is printed from here. */
 export const settings = {
@@ -46,6 +47,7 @@ export const settings = {
     meaning: 'API requests that one session is allowed in a second.',
   },
   SWITCHYARD_APP_SECRET: { default: '', meaning: 'Secret of the first app. Empty: random, printed once.' },
+  ...turnSettings,
 } as const;
 
 export interface Config {
@@ -67,6 +69,7 @@ export interface Config {
   readonly accountId: string | undefined;
   readonly accountToken: string | undefined;
   readonly requestsPerSecond: number;
+  readonly turn: TurnConfig;
 }
 
 /** Reads the settings; throws with the variable's name where a value cannot be used. */
@@ -83,14 +86,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   };
   const listed = list(value('SWITCHYARD_LISTEN'));
   const demo = value('SWITCHYARD_DEMO').toLowerCase();
+  const media = {
+    listen: listed.length > 0 ? listed : hostAddresses(),
+    announce: list(value('SWITCHYARD_ANNOUNCE')),
+  };
+  const enginePath = value('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine');
   return {
+    ...media,
     host,
     port: port('SWITCHYARD_PORT', value('SWITCHYARD_PORT')),
     dataDir,
     socketPath: join(dataDir, 'engine.sock'),
     mediaPort: port('SWITCHYARD_MEDIA_PORT', value('SWITCHYARD_MEDIA_PORT')),
-    listen: listed.length > 0 ? listed : hostAddresses(),
-    announce: list(value('SWITCHYARD_ANNOUNCE')),
     channelQueue: {
       messages: positive('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', value('SWITCHYARD_CHANNEL_QUEUE_MESSAGES')),
       bytes: positive('SWITCHYARD_CHANNEL_QUEUE_BYTES', value('SWITCHYARD_CHANNEL_QUEUE_BYTES')),
@@ -98,7 +105,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     demo: demo === '' ? isLoopback(host) : ['on', '1', 'true', 'yes'].includes(demo),
     demoDir: join(root, 'demo'),
     metrics: metricsAccess(value('SWITCHYARD_METRICS')),
-    enginePath: value('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine'),
+    enginePath,
+    turn: readTurnConfig(value, { ...media, dataDir, binaryDir: dirname(enginePath) }),
     logLevel: value('SWITCHYARD_LOG_LEVEL'),
     appId: id('SWITCHYARD_APP_ID'),
     appSecret: value('SWITCHYARD_APP_SECRET') || undefined,

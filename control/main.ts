@@ -7,6 +7,7 @@ import { openLog } from './observe/log.ts';
 import { openMetrics } from './observe/metrics.ts';
 import { systemClock } from './session/clock.ts';
 import { openSessions } from './session/sessions.ts';
+import { openTurn } from './turn/index.ts';
 
 const config = readConfig(process.env);
 const log = openLog(config.logLevel);
@@ -35,14 +36,35 @@ const metrics = openMetrics({
   sessions: () => sessions.directory.all().length,
   engineCounters: engine.counters,
 });
+const turn = config.turn.enabled
+  ? await openTurn({
+      config: config.turn,
+      log,
+      media: () =>
+        engine
+          .hello()
+          .candidates.map(({ ip, port }) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)),
+      now: systemClock.now,
+    })
+  : undefined;
 const demoDir = config.demo ? config.demoDir : undefined;
 const { host, requestsPerSecond } = config;
-const server = await buildServer({ sessions, store, log, host, demoDir, metrics, requestsPerSecond });
+const server = await buildServer({
+  sessions,
+  store,
+  log,
+  host,
+  demoDir,
+  metrics,
+  requestsPerSecond,
+  ...(turn === undefined ? {} : { turn }),
+});
 
 try {
   // First the port: a second control must fail here, before it takes the engine from the first one.
   await server.listen({ host: config.host, port: config.port });
   await engine.start();
+  await turn?.server.start();
 } catch (error) {
   console.error(`Switchyard cannot start: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);
@@ -58,7 +80,7 @@ console.log(`Switchyard is ready.
   Secret    ${store.newSecret ?? 'was shown when it was made; `npm start -- --new-secret` replaces it'}
   Account   ${store.accountId} at ${origin}/client/v4
   Token     ${store.newAccountToken ?? 'was shown when it was made; `npm start -- --new-account-token` replaces it'}
-${demoDir === undefined ? '' : `  Demo      ${origin}/demo/\n`}`);
+${turn === undefined ? '' : `  TURN      ${config.turn.host}, ports ${config.turn.port} and ${config.turn.tlsPort} (TLS)\n`}${demoDir === undefined ? '' : `  Demo      ${origin}/demo/\n`}`);
 
 // Ctrl-C comes twice when npm and the terminal both pass it on: only a later one is impatience.
 const IMPATIENCE_MS = 500;
@@ -69,8 +91,7 @@ process.on('SIGINT', () => {
     return;
   }
   interruptedAt = Date.now();
-  void engine
-    .leave()
+  void Promise.all([engine.leave(), turn?.server.leave()])
     .catch((error: unknown) => log.debug({ error: String(error) }, 'engine left without an answer'))
     .then(() => server.close())
     .finally(() => process.exit(0));
@@ -78,5 +99,6 @@ process.on('SIGINT', () => {
 // A deploy: the engine and its calls go on.
 process.on('SIGTERM', () => {
   engine.detach();
+  turn?.server.detach();
   void server.close().finally(() => process.exit(0));
 });

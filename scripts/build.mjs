@@ -31,6 +31,8 @@ run(process.execPath, [path('scripts/generate.mjs')]);
 run(path('node_modules/.bin/tsc'), ['-b']);
 // Cargo decides by itself what is old; --quiet leaves errors.
 if (!process.env.SWITCHYARD_ENGINE) {
-  const first = !existsSync(path('target/release/switchyard-engine'));
-  run('cargo', ['build', '--release', '-p', 'switchyard-engine', ...(first ? [] : ['--quiet'])]);
+  const programs = ['switchyard-engine', 'switchyard-turn'];
+  const first = programs.some((name) => !existsSync(path(`target/release/${name}`)));
+  const packages = programs.flatMap((name) => ['-p', name]);
+  run('cargo', ['build', '--release', ...packages, ...(first ? [] : ['--quiet'])]);
 }

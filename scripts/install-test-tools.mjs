@@ -8,6 +8,7 @@ const onPath = (name) =>
 
 /** The program that tells whether it is there, its package, and what the tests want it for. */
 const tools = [
+  { program: 'turnutils_uclient', package: 'coturn', reason: "clients of STUN and TURN that aren't ours" },
   { program: 'chromium', package: 'chromium', reason: 'the first real browser' },
   { program: 'firefox-esr', package: 'firefox-esr', reason: 'the second real browser' },
   { program: 'python3', package: 'python3-venv', reason: 'runs schemathesis, which explores the API' },

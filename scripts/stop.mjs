@@ -1,4 +1,4 @@
-// Tells a running engine to leave; calls on it end.
+// Tells a running engine and TURN server to leave; calls on them end.
 import './build.mjs';
 
-await import('../control/dist/engine-link/stop.js');
+await import('../control/dist/stop.js');

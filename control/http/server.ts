@@ -9,6 +9,7 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { problem } from '../session/problem.ts';
 import type { Sessions } from '../session/sessions.ts';
+import type { Turn } from '../turn/index.ts';
 import { addAccountApi } from './accountApi.ts';
 import { bearer } from './bearer.ts';
 import { addConnectionApi } from './connectionApi.ts';
@@ -17,6 +18,7 @@ import { docs } from './docs.ts';
 import { connectionReply, errorReply, pathReply } from './errors.ts';
 import { addMetrics } from './metrics.ts';
 import { rateLimit } from './rateLimit.ts';
+import { addTurnApi } from './turnApi.ts';
 
 const { version } = createRequire(import.meta.url)('@switchyard/contract/package.json') as {
   version: string;
@@ -29,8 +31,8 @@ export interface ServerParts {
   readonly host: string;
   /** Absent: no demo page. */
   readonly demoDir: string | undefined;
-  /** Ends what a TURN key's credentials are used for. */
-  readonly onTurnKeyDeleted?: (keyId: string) => void;
+  /** Absent: no STUN and TURN. */
+  readonly turn?: Turn;
   /** For one session; the contract's where absent. */
   readonly requestsPerSecond?: number;
   /** Absent: nothing is measured. */
@@ -87,13 +89,19 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     });
     const appOf = (request: FastifyRequest): string => authorize(request, store);
     addConnectionApi(api, { prefix: '/v1/apps/:appId', sessions, appOf, limit });
+    if (parts.turn !== undefined) addTurnApi(api, store, parts.turn);
   });
   await app.register(async (api) =>
     addAccountApi(api, {
       store,
       log,
       onAppDeleted: sessions.closeApp,
-      onTurnKeyDeleted: parts.onTurnKeyDeleted ?? (() => undefined),
+      onTurnKeyDeleted: (keyId) =>
+        void parts.turn
+          ?.revokeKey(keyId)
+          .catch((error: unknown) =>
+            log.error({ error: String(error) }, 'TURN key revoked in the list only'),
+          ),
     }),
   );
   await app.register(docs, { version });

@@ -35,12 +35,12 @@ const chromiumArguments = [
 ];
 
 /** Debian's Chromium as playwright's own object: for pages that are driven as a user does. */
-export function launchChromium() {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumArguments });
+export function launchChromium(more: readonly string[] = []) {
+  return chromium.launch({ executablePath: '/usr/bin/chromium', args: [...chromiumArguments, ...more] });
 }
 
-export async function startChromium(): Promise<Browser> {
-  const browser = await launchChromium();
+export async function startChromium(more: readonly string[] = []): Promise<Browser> {
+  const browser = await launchChromium(more);
   const pages = await startPageServer();
   return {
     name: 'chromium',

@@ -13,8 +13,11 @@ export const camera: readonly Publication[] = [
 ];
 
 /** Gives an endpoint a session on this server. */
-export const connect = (endpoint: Endpoint, switchyard: Switchyard): Promise<string> =>
-  endpoint.call('connect', { api: switchyard.api, secret: switchyard.secret });
+export const connect = (
+  endpoint: Endpoint,
+  switchyard: Switchyard,
+  rtc: RTCConfiguration = {},
+): Promise<string> => endpoint.call('connect', { api: switchyard.api, secret: switchyard.secret, rtc });
 
 /** All items must have succeeded; returns their mids in order. */
 export function midsOf(results: readonly TrackResult[]): string[] {

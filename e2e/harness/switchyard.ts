@@ -31,7 +31,8 @@ export interface Switchyard {
 
 /**
  * Media listens on loopback unless said otherwise. Firefox wants an empty `listen` (all of this host): it pairs
- * candidates of its own network addresses with no loopback one.
+ * candidates of its own network addresses with no loopback one. `settings` are environment variables; TURN is off
+ * without them, because its ports are the same for everybody.
  */
 export async function startSwitchyard(
   listen = '127.0.0.1,::1',
@@ -62,6 +63,7 @@ export async function startSwitchyard(
         SWITCHYARD_APP_SECRET: secret,
         SWITCHYARD_ACCOUNT_ID: accountId,
         SWITCHYARD_ACCOUNT_TOKEN: accountToken,
+        SWITCHYARD_TURN: 'off',
         SWITCHYARD_LOG_LEVEL: 'debug',
         ...settings,
       },
@@ -165,7 +167,7 @@ function processesNaming(text: string): number[] {
     });
 }
 
-function freeTcpPort(): Promise<number> {
+export function freeTcpPort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -9,6 +9,8 @@ export interface ApiAddress {
   /** Base URL of the app. */
   readonly api: string;
   readonly secret: string;
+  /** Of the PeerConnection, e.g. with ICE servers. */
+  readonly rtc?: RTCConfiguration;
 }
 
 export interface Publication {
@@ -60,6 +62,13 @@ export interface Transport {
   readonly srtpCipher: string;
 }
 
+/** The candidate pair that is used: of a relayed candidate also how the relay is reached. */
+export interface Path {
+  readonly type: string;
+  readonly relayProtocol: string;
+  readonly url: string;
+}
+
 interface TracksReply {
   readonly sessionDescription?: RTCSessionDescriptionInit;
   readonly requiresImmediateRenegotiation?: boolean;
@@ -75,7 +84,7 @@ const shownFrames = new Map<string, Frame[]>();
 
 /** A session is made first with an empty body; descriptions come with the first tracks. */
 async function connect(address: ApiAddress, query = ''): Promise<string> {
-  pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...address.rtc });
   pc.ontrack = ({ track, transceiver }) => play(transceiver.mid ?? '', track);
   server = address;
   sessionId = (await request<{ sessionId: string }>('POST', `/sessions/new${query}`)).sessionId;
@@ -252,6 +261,16 @@ async function transport(): Promise<Transport> {
   };
 }
 
+async function path(): Promise<Path | undefined> {
+  const all = await stats();
+  const transport = [...all.values()].find(({ type }) => type === 'transport');
+  const pair = all.get(String(transport?.selectedCandidatePairId));
+  const local = all.get(String(pair?.localCandidateId));
+  if (local === undefined) return undefined;
+  const text = (name: string): string => String(local[name] ?? '');
+  return { type: text('candidateType'), relayProtocol: text('relayProtocol'), url: text('url') };
+}
+
 /** A small picture of what is on the screen now: two of different times tell whether it moves. */
 function picture(mid: string): number[] {
   const player = players.get(mid);
@@ -308,6 +327,7 @@ const endpoint = {
   request,
   received,
   transport,
+  path,
   picture,
   frames,
   now,

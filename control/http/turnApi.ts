@@ -1,0 +1,51 @@
+import {
+  type IceServersObjectResponse,
+  type IceServersResponse,
+  type TurnCredentialRequest,
+  turnArea,
+  turnOperations,
+} from '@switchyard/contract';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Store } from '../accounts/store.ts';
+import { problem } from '../session/problem.ts';
+import type { Turn } from '../turn/index.ts';
+import { bearer } from './bearer.ts';
+import { addRoutes, type CheckedRequest } from './routes.ts';
+
+/** Adds the credentials of TURN keys. */
+export function addTurnApi(app: FastifyInstance, store: Store, turn: Turn): void {
+  addRoutes(app, {
+    prefix: turnArea.prefix.replaceAll(/\{(\w+)\}/g, ':$1'),
+    operations: turnOperations,
+    admit: (request) => authorize(request, store),
+    run: (name, request) => handlers[name as keyof typeof handlers](turn, request),
+  });
+}
+
+const handlers = {
+  generateIceServers(turn: Turn, { caller, body }: CheckedRequest<string>): IceServersResponse {
+    const issued = turn.issue(caller, (body as TurnCredentialRequest).ttl);
+    const { username, credential } = issued;
+    return {
+      iceServers: [{ urls: [...issued.stunUrls] }, { urls: [...issued.turnUrls], username, credential }],
+    };
+  },
+  generateTurnCredentials(turn: Turn, { caller, body }: CheckedRequest<string>): IceServersObjectResponse {
+    const issued = turn.issue(caller, (body as TurnCredentialRequest).ttl);
+    const { username, credential } = issued;
+    return { iceServers: { urls: [...issued.stunUrls, ...issued.turnUrls], username, credential } };
+  },
+  async revokeTurnCredentials(turn: Turn, { caller, params }: CheckedRequest<string>): Promise<void> {
+    if (!(await turn.revoke(caller, params.username ?? '')))
+      throw problem('not_found', 'This TURN key issued no such username.');
+  },
+} as const satisfies Record<keyof typeof turnOperations, unknown>;
+
+function authorize(request: FastifyRequest, store: Store): string {
+  const { keyId = '' } = request.params as { readonly keyId?: string };
+  const result = store.turnKeys.check(keyId, bearer(request));
+  if (result === 'unknown') throw problem('not_found', 'There is no such TURN key; look at its ID.');
+  if (result === 'wrong-secret')
+    throw problem('unauthorized', "Send Authorization: Bearer with this TURN key's API token.");
+  return keyId;
+}
