@@ -8,6 +8,8 @@ import { PublicationState, superviseEngine } from '../engine-link/index.ts';
 import { openLog } from '../observe/log.ts';
 import { type Clock, systemClock } from '../session/clock.ts';
 import { openSessions } from '../session/sessions.ts';
+import { readTurnConfig, turnSettings } from '../turn/config.ts';
+import { openTurn } from '../turn/index.ts';
 import { buildServer } from './server.ts';
 
 export interface Reply {
@@ -20,6 +22,7 @@ export interface Reply {
 export interface TestServer {
   readonly store: Store;
   readonly appId: string;
+  readonly dataDir: string;
   readonly fake: FakeEngine;
   /** Below the app, with its secret; `body` is sent as JSON. */
   readonly call: (method: string, path: string, body?: unknown) => Promise<Reply>;
@@ -51,7 +54,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const engine = superviseEngine({ ...nothing, socketPath, dataDir, log, onEvent, onSnapshot });
   await engine.start();
   const host = '127.0.0.1';
-  const server = await buildServer({ sessions, store, log, host, demoDir: undefined, requestsPerSecond });
+  // Credentials need no running TURN server.
+  const surroundings = { dataDir, listen: ['192.0.2.1', '2001:db8::1'], announce: [], binaryDir: '/nowhere' };
+  const config = readTurnConfig((name) => turnSettings[name].default, surroundings);
+  const turn = await openTurn({ config, log, media: () => [], now: clock.now });
+  const parts = { sessions, store, log, host, demoDir: undefined, requestsPerSecond, turn };
+  const server = await buildServer(parts);
 
   async function send(method: string, url: string, token: string, body?: unknown): Promise<Reply> {
     const reply = await server.inject({
@@ -60,7 +68,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
-    return { status: reply.statusCode, body: reply.json(), headers: reply.headers };
+    const answer = reply.body === '' ? undefined : reply.json();
+    return { status: reply.statusCode, body: answer, headers: reply.headers };
   }
   const call = (method: string, path: string, body?: unknown): Promise<Reply> =>
     send(method, `/v1/apps/${store.firstAppId}${path}`, appSecret, body);
@@ -68,6 +77,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   return {
     store,
     appId: store.firstAppId,
+    dataDir,
     fake,
     call,
     send,
