@@ -8,6 +8,7 @@ pub mod codec;
 pub mod core;
 pub mod dtls;
 pub mod forward;
+mod gathering;
 pub mod ice;
 pub mod link;
 pub mod srtp;

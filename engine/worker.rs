@@ -10,6 +10,7 @@ use switchyard_net as net;
 
 use crate::core::Engine;
 use crate::core::outbox::{Message, Outbox, Transmit};
+use crate::gathering::Gathering;
 use crate::link::proto::from_engine;
 use crate::link::{Inbound, Server};
 
@@ -50,12 +51,20 @@ pub fn run(
     }));
     let mut receiver = net::Receiver::default();
     let mut ready = Vec::with_capacity(sockets.len());
+    let mut gathering = Gathering::default();
+    let mut begin = Instant::now();
     loop {
-        let timeout = engine
-            .next_timeout()
-            .map(|due| due.saturating_duration_since(Instant::now()));
+        let wait = Instant::now();
+        let due = [engine.next_timeout(), gathering.deadline()];
+        let due = due.into_iter().flatten().min();
         ready.clear();
-        poller.wait(timeout, |index| ready.push(index))?;
+        poller.wait(
+            due.map(|due| due.saturating_duration_since(wait)),
+            |index| ready.push(index),
+        )?;
+        let end = Instant::now();
+        gathering.note(wait - begin, end - wait);
+        begin = end;
 
         take_requests(&mut engine, requests, &mut outbox);
         for &index in &ready {
@@ -67,12 +76,16 @@ pub fn run(
                 &mut outbox,
             );
         }
-        engine.handle_timeout(Instant::now(), &mut outbox);
-        outbox.flush();
+        let now = Instant::now();
+        engine.handle_timeout(now, &mut outbox);
+        if !outbox.is_empty() && gathering.is_due(now) {
+            outbox.flush();
+        }
         while let Some(event) = engine.poll_event() {
             server.tell(event);
         }
         if engine.is_leaving() {
+            outbox.flush();
             server.remove();
             std::thread::sleep(LEAVE_GRACE);
             return Ok(());
@@ -109,7 +122,6 @@ fn receive(
         else {
             break;
         };
-        outbox.flush();
         if count < net::BATCH {
             break;
         }

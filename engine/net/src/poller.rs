@@ -14,6 +14,8 @@ const WAKER: u64 = u64::MAX;
 pub struct Poller {
     epoll: OwnedFd,
     waker: Waker,
+    /// The kernel waits in whole milliseconds only.
+    is_coarse: bool,
 }
 
 /// Ends a wait from another thread.
@@ -41,6 +43,7 @@ impl Poller {
         let poller = Poller {
             epoll,
             waker: Waker(Arc::new(File::from(event))),
+            is_coarse: false,
         };
         poller.add_raw(poller.waker.0.as_raw_fd(), WAKER)?;
         Ok(poller)
@@ -105,6 +108,50 @@ impl Poller {
         self.waker.clone()
     }
 
+    fn wait_for(&mut self, timeout: Option<Duration>, events: &mut [libc::epoll_event]) -> i32 {
+        if !self.is_coarse {
+            let timeout = timeout.map(|timeout| libc::timespec {
+                tv_sec: timeout.as_secs() as libc::time_t,
+                tv_nsec: timeout.subsec_nanos() as libc::c_long,
+            });
+            let pointer = timeout
+                .as_ref()
+                .map_or(std::ptr::null(), std::ptr::from_ref);
+            // SAFETY: the array has room for that many events, and the time lives until the call returns; without a
+            // signal mask its length is not looked at.
+            let count = unsafe {
+                libc::syscall(
+                    libc::SYS_epoll_pwait2,
+                    self.epoll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    events.len() as libc::c_int,
+                    pointer,
+                    std::ptr::null::<libc::sigset_t>(),
+                    0_usize,
+                )
+            };
+            let is_unknown = io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS);
+            if count >= 0 || !is_unknown {
+                return count as i32;
+            }
+            // Linux before 5.11: milliseconds have to do.
+            self.is_coarse = true;
+        }
+        // Rounded up: a wait that ends early would spin until the timer is due.
+        let milliseconds = timeout.map_or(-1, |timeout| {
+            i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+        });
+        // SAFETY: the array has room for that many events.
+        unsafe {
+            libc::epoll_wait(
+                self.epoll.as_raw_fd(),
+                events.as_mut_ptr(),
+                events.len() as libc::c_int,
+                milliseconds,
+            )
+        }
+    }
+
     /// Waits until something is readable, the waker was used, or the time is over, and gives the readable indices to `ready`.
     ///
     /// # Errors
@@ -115,19 +162,7 @@ impl Poller {
         mut ready: impl FnMut(usize),
     ) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
-        // Rounded up: a wait that ends early would spin until the timer is due.
-        let milliseconds = timeout.map_or(-1, |timeout| {
-            i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
-        });
-        // SAFETY: the array has room for EVENTS events.
-        let count = unsafe {
-            libc::epoll_wait(
-                self.epoll.as_raw_fd(),
-                events.as_mut_ptr(),
-                EVENTS as libc::c_int,
-                milliseconds,
-            )
-        };
+        let count = self.wait_for(timeout, &mut events);
         let Ok(count) = usize::try_from(count) else {
             let error = io::Error::last_os_error();
             let interrupted = error.kind() == io::ErrorKind::Interrupted;
