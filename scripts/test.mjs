@@ -14,6 +14,7 @@ const steps = [
   ['rustfmt', 'cargo', 'fmt', '--check'],
   ['clippy', 'cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   ['engine unit tests', 'cargo', 'test'],
+  ['instructions of the hot path', process.execPath, 'scripts/count-instructions.mjs'],
   ['TypeScript unit tests', bin('vitest'), 'run'],
   ['end-to-end tests', bin('vitest'), 'run', '--root', 'e2e'],
 ];

@@ -38,7 +38,7 @@ use checks::Checks;
 use counters::Counters;
 pub use counters::Discard;
 use outbox::Outbox;
-use session::Session;
+use session::{AddressMap, Session};
 use timers::{Timer, Timers};
 
 new_key_type! {
@@ -77,7 +77,7 @@ pub struct Engine {
     turns: VecDeque<SessionKey>,
     by_id: HashMap<String, SessionKey>,
     by_ufrag: HashMap<String, SessionKey>,
-    by_address: HashMap<(u16, SocketAddr), SessionKey>,
+    by_address: AddressMap,
     checks: Checks,
     timers: Timers,
     counters: Counters,
@@ -103,7 +103,7 @@ impl Engine {
             turns: VecDeque::new(),
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
-            by_address: HashMap::new(),
+            by_address: AddressMap::default(),
             checks: Checks::new(now),
             timers: Timers::default(),
             counters: Counters::default(),

@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
+
 use super::channels::{DataTransport, Pending, Streams};
 use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
 use crate::bandwidth::estimator::Estimator;
@@ -46,7 +48,7 @@ impl Addresses {
         &mut self,
         address: (u16, SocketAddr),
         session: SessionKey,
-        by_address: &mut HashMap<(u16, SocketAddr), SessionKey>,
+        by_address: &mut AddressMap,
     ) {
         if !self.known.contains(&address) {
             if self.known.len() == MAX_ADDRESSES {
@@ -58,27 +60,22 @@ impl Addresses {
     }
 
     /// Gives all addresses back.
-    pub fn clear(
-        &mut self,
-        session: SessionKey,
-        by_address: &mut HashMap<(u16, SocketAddr), SessionKey>,
-    ) {
+    pub fn clear(&mut self, session: SessionKey, by_address: &mut AddressMap) {
         for address in self.known.drain(..) {
             Self::forget(address, session, by_address);
         }
     }
 
     /// Another session of the same peer may have taken the address over.
-    fn forget(
-        address: (u16, SocketAddr),
-        session: SessionKey,
-        by_address: &mut HashMap<(u16, SocketAddr), SessionKey>,
-    ) {
+    fn forget(address: (u16, SocketAddr), session: SessionKey, by_address: &mut AddressMap) {
         if by_address.get(&address) == Some(&session) {
             by_address.remove(&address);
         }
     }
 }
+
+/// Looked at for every packet, by what strangers choose: a hash that is fast and seeded.
+pub type AddressMap = HashMap<(u16, SocketAddr), SessionKey, RandomState>;
 
 /// One session.
 pub struct Session {
@@ -94,10 +91,10 @@ pub struct Session {
     pub publications: Vec<PublicationKey>,
     pub subscriptions: Vec<SubscriptionKey>,
     /// By SSRC: announced ones, and learned ones up to `MAX_LEARNED_STREAMS`.
-    pub incoming: HashMap<u32, IncomingStream>,
+    pub incoming: HashMap<u32, IncomingStream, RandomState>,
     pub learned: usize,
     /// By SSRC, of media and of retransmissions.
-    pub outgoing: HashMap<u32, SubscriptionKey>,
+    pub outgoing: HashMap<u32, SubscriptionKey, RandomState>,
     /// Transport-wide numbers that came, for the next feedback to the peer.
     pub arrivals: Arrivals,
     /// The stream of the last of them: libwebrtc passes over feedback that names none of its own.
@@ -139,9 +136,9 @@ impl Session {
             extensions: ExtensionIds::default(),
             publications: Vec::new(),
             subscriptions: Vec::new(),
-            incoming: HashMap::new(),
+            incoming: HashMap::default(),
             learned: 0,
-            outgoing: HashMap::new(),
+            outgoing: HashMap::default(),
             arrivals: Arrivals::new(),
             arrivals_ssrc: 0,
             arrivals_timer: None,

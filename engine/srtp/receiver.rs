@@ -4,6 +4,7 @@ use super::replay::Window;
 use super::transform::{Kind, RTCP_CLEAR_LEN, Transform};
 use super::{Master, Profile};
 use crate::wire::{read_u32, rtp::Header};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 /// Sources per context, each for RTP and RTCP.
@@ -36,8 +37,8 @@ pub enum Rejected {
 pub struct Receiver {
     rtp: Transform,
     rtcp: Transform,
-    rtp_streams: HashMap<u32, RtpWindow>,
-    rtcp_streams: HashMap<u32, RtcpWindow>,
+    rtp_streams: HashMap<u32, RtpWindow, RandomState>,
+    rtcp_streams: HashMap<u32, RtcpWindow, RandomState>,
 }
 
 impl Receiver {
@@ -46,8 +47,8 @@ impl Receiver {
         Self {
             rtp: Transform::new(profile, master, Kind::Rtp),
             rtcp: Transform::new(profile, master, Kind::Rtcp),
-            rtp_streams: HashMap::new(),
-            rtcp_streams: HashMap::new(),
+            rtp_streams: HashMap::default(),
+            rtcp_streams: HashMap::default(),
         }
     }
 

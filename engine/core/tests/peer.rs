@@ -96,6 +96,14 @@ impl Laboratory {
         }
     }
 
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub fn address(&self, index: usize) -> SocketAddr {
+        self.peers[index].address
+    }
+
     /// A publisher and a subscriber of its only publication, both connected.
     pub fn call(&mut self, codec: Codec) -> (usize, usize) {
         let publisher = self.join("publisher", |table| {
