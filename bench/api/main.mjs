@@ -5,7 +5,7 @@ import { launchChromium, servePage } from '../../scripts/bench/first-frame.mjs';
 import { root, startServer } from '../../scripts/bench/server.mjs';
 import { printTable } from '../../scripts/bench/table.mjs';
 import { apiOf } from './http.mjs';
-import { cpuMicroseconds, residentBytes } from './process.mjs';
+import { measure, memory } from './measure.mjs';
 
 /** Operations of a measurement, by how many clients ask at once; as many again are made first to warm up. */
 const RUNS = [
@@ -20,64 +20,6 @@ const camera = [
   { kind: 'audio', trackName: 'microphone' },
   { kind: 'video', trackName: 'camera' },
 ];
-
-/** Runs work for each item with so many at once; the milliseconds that each took, and all together. */
-async function spread(items, clients, work) {
-  const times = [];
-  const rest = items.values();
-  const start = performance.now();
-  await Promise.all(
-    Array.from({ length: clients }, async () => {
-      for (const item of rest) {
-        const begin = performance.now();
-        await work(item);
-        times.push(performance.now() - begin);
-      }
-    }),
-  );
-  times.sort((a, b) => a - b);
-  return { times, seconds: (performance.now() - start) / 1000 };
-}
-
-async function measure(server, operation, { clients, operations }, prepare, work) {
-  const { call, close } = apiOf(server, clients);
-  const items = async () => {
-    const made = [];
-    await spread(Array(operations).keys(), clients, async () => made.push(await prepare(call)));
-    return made;
-  };
-  await spread(await items(), clients, (item) => work(call, item));
-  const prepared = await items();
-  const before = [server.controlPid, server.pid].map(cpuMicroseconds);
-  const { times, seconds } = await spread(prepared, clients, (item) => work(call, item));
-  const [control, engine] = [server.controlPid, server.pid].map(
-    (pid, at) => (cpuMicroseconds(pid) - before[at]) / operations,
-  );
-  close();
-  const percentile = (share) =>
-    times[Math.min(times.length - 1, Math.floor(times.length * share))].toFixed(1);
-  return {
-    operation,
-    clients,
-    'per second': Math.round(operations / seconds),
-    'median ms': percentile(0.5),
-    'p99 ms': percentile(0.99),
-    'control CPU us': Math.round(control),
-    'engine CPU us': Math.round(engine),
-  };
-}
-
-/** Memory that sessions take which nobody uses; both programs are warm. */
-async function memory(server, what, body) {
-  const { call, close } = apiOf(server, 8);
-  const before = [server.controlPid, server.pid].map(residentBytes);
-  await spread(Array(IDLE_SESSIONS).keys(), 8, () => call('POST', '/sessions/new', body));
-  const [control, engine] = [server.controlPid, server.pid].map(
-    (pid, at) => (residentBytes(pid) - before[at]) / IDLE_SESSIONS / 1024,
-  );
-  close();
-  return { 'idle session': what, 'control KB': control.toFixed(1), 'engine KB': engine.toFixed(1) };
-}
 
 // Runs in the page.
 async function publish({ address, camera: tracks }) {
@@ -120,8 +62,8 @@ async function main() {
     printTable(results);
     console.log();
     printTable([
-      await memory(server, 'without SDP', undefined),
-      await memory(server, 'with an offer of 2 tracks', { sessionDescription: offer }),
+      await memory(server, IDLE_SESSIONS, 'without SDP', undefined),
+      await memory(server, IDLE_SESSIONS, 'with an offer of 2 tracks', { sessionDescription: offer }),
     ]);
     const many = Array.from({ length: 32 }, () => remote).flat();
     const pulled = await newTracks({ tracks: many })(first.call, await emptySession(first.call));

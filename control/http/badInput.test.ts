@@ -1,7 +1,7 @@
 /** Every field of every operation: missing, of a wrong type, too long, unknown. Made from the contract. */
 import { type TSchema, TypeGuard } from '@sinclair/typebox';
-import { type Operation, operations } from '@switchyard/contract';
-import { areas } from '@switchyard/contract/areas';
+import { accountArea, type Operation } from '@switchyard/contract';
+import { areas, connectionArea } from '@switchyard/contract/areas';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './testServer.ts';
 
@@ -87,32 +87,71 @@ function mistakesIn(schema: TSchema, path: string, put: Put): Mistake[] {
   return found;
 }
 
-const withBodies = Object.entries(operations as Record<string, Operation>).flatMap(([name, operation]) =>
-  operation.request === undefined ? [] : [{ name, operation, request: operation.request }],
-);
+/** How an area is asked: what stands for its parameters, whose token, and how its refusals read. */
+interface Way {
+  readonly url: (operation: Operation) => string;
+  readonly token: () => string;
+  readonly refusal: (body: unknown) => readonly [code: string, description: string];
+}
 
-const pathOf = ({ path }: Operation): string => path.replace(':sessionId', sessionId);
+const ways: Record<string, Way> = {
+  [connectionArea.name]: {
+    url: ({ path }) => `/v1/apps/${server.appId}${path.replace(':sessionId', sessionId)}`,
+    token: () => 'secret',
+    refusal: (body) => {
+      const { errorCode, errorDescription } = body as { errorCode: string; errorDescription: string };
+      return [errorCode, errorDescription];
+    },
+  },
+  [accountArea.name]: {
+    url: ({ path }) =>
+      `/client/v4/accounts/${server.store.accountId}${path.replace(':holdingId', server.appId)}`,
+    token: () => server.store.newAccountToken ?? '',
+    refusal: (body) => {
+      const { errors } = body as { errors?: readonly { readonly message: string }[] };
+      const [code = '', ...words] = errors?.[0]?.message.split(': ') ?? [];
+      return [code, words.join(': ')];
+    },
+  },
+};
+
+const withBodies = [connectionArea, accountArea].flatMap((area) =>
+  Object.entries(area.operations).flatMap(([name, operation]) => {
+    const way = ways[area.name];
+    const { request } = operation;
+    return request === undefined || way === undefined ? [] : [{ name, operation, request, way }];
+  }),
+);
 
 /** All that a request could have changed: what the API says, and what the engine was given. */
 async function everything(): Promise<unknown> {
   const table = server.fake.tables.get(sessionId);
   const state = new TextDecoder().decode(table?.controlState);
-  return [(await server.call('GET', `/sessions/${sessionId}`)).body, state, server.fake.tables.size];
+  const listed = await server.call('GET', `/sessions/${sessionId}`);
+  return [
+    listed.body,
+    state,
+    server.fake.tables.size,
+    server.store.apps.list(),
+    server.store.turnKeys.list(),
+  ];
 }
 
-describe.each(withBodies)('$name', ({ operation, request }) => {
+describe.each(withBodies)('$name', ({ operation, request, way }) => {
   const body = sampleOf(request);
   const mistakes = mistakesIn(request, '', (value) => value).map((mistake) => ({
     ...mistake,
     what: mistake.what.startsWith(' ') ? `the body${mistake.what}` : mistake.what,
   }));
+  const ask = (given: unknown, query = '') =>
+    server.send(operation.method, `${way.url(operation)}${query}`, way.token(), given);
 
   test('there is something that can be wrong', () => expect(mistakes.length).toBeGreaterThan(3));
 
   test.each(mistakes)('$what is refused by name, and changes nothing', async (mistake) => {
     const before = await everything();
-    const reply = await server.call(operation.method, pathOf(operation), mistake.body);
-    expect([reply.status, reply.body.errorCode, reply.body.errorDescription]).toEqual([
+    const reply = await ask(mistake.body);
+    expect([reply.status, ...way.refusal(reply.body)]).toEqual([
       mistake.status,
       mistake.errorCode,
       expect.stringContaining(mistake.field),
@@ -121,18 +160,17 @@ describe.each(withBodies)('$name', ({ operation, request }) => {
   });
 
   test('unknown fields and query parameters make no difference', async () => {
-    const plain = await server.call(operation.method, pathOf(operation), body);
-    const more = { ...(body as object), unknown: { deep: [1] }, __proto__: null };
-    const odd = await server.call(operation.method, `${pathOf(operation)}?streamDebug=1&x[]=2`, more);
-    // Sessions and descriptions are new each time.
+    const plain = await ask(body);
+    const odd = await ask({ ...(body as object), unknown: { deep: [1] } }, '?streamDebug=1&x[]=2');
+    // Sessions, descriptions and secrets are new each time.
     expect(odd.status).toBe(plain.status);
-    expect(odd.body.errorCode).toBe(plain.body.errorCode);
+    expect(way.refusal(odd.body)).toEqual(way.refusal(plain.body));
   });
 
   test.each(['{', 'nothing', '{"a":}', '\u0000', '[', '"\\ud800'])('%j is no JSON', async (text) => {
     const before = await everything();
-    const { status, body: refusal } = await server.call(operation.method, pathOf(operation), text);
-    expect([status, refusal.errorCode]).toEqual([400, 'decoding_error']);
+    const reply = await ask(text);
+    expect([reply.status, way.refusal(reply.body)[0]]).toEqual([400, 'decoding_error']);
     expect(await everything()).toEqual(before);
   });
 });
