@@ -67,3 +67,16 @@ pub fn percentiles(samples: &mut [u32]) -> [u32; 4] {
     };
     [at(0.5), at(0.99), at(0.999), at(1.0)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::percentiles;
+
+    #[test]
+    fn percentiles_are_of_the_samples_that_there_are() {
+        let mut samples: Vec<u32> = (0..1000).rev().collect();
+        assert_eq!(percentiles(&mut samples), [500, 990, 999, 999]);
+        assert_eq!(percentiles(&mut [7]), [7; 4]);
+        assert_eq!(percentiles(&mut []), [0; 4]);
+    }
+}

@@ -154,3 +154,24 @@ impl Publisher {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_vary_around_the_rate_and_are_cut_evenly() {
+        let media = Media::Video { bits: 2_500_000 };
+        let mut publisher = Publisher::new(media, Instant::now());
+        let mut bytes = 0;
+        for _ in 0..510 {
+            publisher.frame += 1;
+            let (packets, base, longer) = publisher.sizes(false);
+            assert!(longer < packets && base + usize::from(longer > 0) <= MAX_PAYLOAD);
+            bytes += packets * base + longer;
+        }
+        let mean = bytes / 510;
+        assert!((10_300..10_500).contains(&mean), "{mean} bytes a frame");
+        assert!(publisher.sizes(true).0 > 2 * publisher.sizes(false).0);
+    }
+}

@@ -63,7 +63,7 @@ async function measure() {
 
 if (values.help) console.log(usage);
 else {
-  buildAll();
+  buildAll(values.engine);
   const results = await measure();
   printTable(results);
   const now = new Date();
