@@ -1,7 +1,7 @@
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import type { EndpointApi } from '../page/endpoint.ts';
-import { type PageServer, startPageServer } from './pageServer.ts';
+import { type PageServer, pageFile, startPageServer } from './pageServer.ts';
 
 type Method = keyof EndpointApi;
 type Arguments<M extends Method> = Parameters<EndpointApi[M]>;
@@ -35,8 +35,8 @@ const chromiumArguments = [
 ];
 
 /** Debian's Chromium as playwright's own object: for pages that are driven as a user does. */
-export function launchChromium(more: readonly string[] = []) {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args: [...chromiumArguments, ...more] });
+export function launchChromium(more: readonly string[] = [], executablePath = '/usr/bin/chromium') {
+  return chromium.launch({ executablePath, args: [...chromiumArguments, ...more] });
 }
 
 export async function startChromium(more: readonly string[] = []): Promise<Browser> {
@@ -55,6 +55,34 @@ export async function startChromium(more: readonly string[] = []): Promise<Brows
       };
     },
     close: () => closeBoth(browser, pages),
+  };
+}
+
+/**
+ * Chromium behind an executable that puts it elsewhere, say into another network namespace. Its pages and its
+ * requests to `api` come through the debugging pipe, so that only media takes that network.
+ */
+export async function startRemoteChromium(executablePath: string, api: string): Promise<Browser> {
+  const browser = await launchChromium([], executablePath);
+  const context = await browser.newContext();
+  await context.route('http://localhost/**', async (route) => {
+    const { type, body } = await pageFile(new URL(route.request().url()).pathname);
+    await route.fulfill({ contentType: type, body });
+  });
+  await context.route(`${api}/**`, async (route) => route.fulfill({ response: await route.fetch() }));
+  return {
+    name: 'chromium',
+    version: browser.version(),
+    open: async () => {
+      const page = await context.newPage();
+      await page.goto('http://localhost/');
+      await page.waitForFunction(() => 'endpoint' in globalThis);
+      return {
+        call: (method, ...args) => page.evaluate(callEndpoint, [method, args] as const) as Promise<never>,
+        close: () => page.close(),
+      };
+    },
+    close: () => browser.close(),
   };
 }
 

@@ -21,13 +21,8 @@ const page = (script: string): string =>
 /** Serves the page that makes a browser an endpoint; localhost counts as secure, which getUserMedia needs. */
 export async function startPageServer(script = 'endpoint'): Promise<PageServer> {
   const server = createServer((request, response) => {
-    const file = fileOf(request.url ?? '/');
-    if (file === undefined) {
-      response.setHeader('content-type', 'text/html').end(page(script));
-      return;
-    }
-    readFile(file).then(
-      (text) => response.setHeader('content-type', 'text/javascript').end(text),
+    pageFile(request.url ?? '/', script).then(
+      ({ type, body }) => response.setHeader('content-type', type).end(body),
       (error: unknown) => response.writeHead(500).end(String(error)),
     );
   });
@@ -42,6 +37,16 @@ export async function startPageServer(script = 'endpoint'): Promise<PageServer> 
         server.closeAllConnections();
       }),
   };
+}
+
+/** What is served at a path: the page itself, or one of its modules. */
+export async function pageFile(
+  url: string,
+  script = 'endpoint',
+): Promise<{ readonly type: string; readonly body: string }> {
+  const file = fileOf(url);
+  if (file === undefined) return { type: 'text/html', body: page(script) };
+  return { type: 'text/javascript', body: await readFile(file, 'utf8') };
 }
 
 function fileOf(url: string): string | undefined {

@@ -9,7 +9,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from './until.ts';
 
-export const repository = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const here = dirname(fileURLToPath(import.meta.url));
+/** The tests run from source, the network laboratory as it was built. */
+export const repository = join(here, here.includes('/e2e/dist/') ? '../../..' : '../..');
 
 /** A running control and engine of our own, with one app. */
 export interface Switchyard {

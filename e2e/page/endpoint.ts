@@ -20,6 +20,8 @@ export interface Publication {
   readonly codec?: string;
   /** Video in three encodings, each half as wide as the one before; of 960 pixels at most. */
   readonly rids?: readonly string[];
+  /** The most that each of them may carry, in bit/s; the picture is then noise, which makes them carry it. */
+  readonly bitrates?: readonly number[];
 }
 
 export interface TrackResult {
@@ -44,6 +46,11 @@ export interface Received {
   readonly totalFreezesDuration: number;
   readonly framesDropped: number;
   readonly totalAudioEnergy: number;
+  readonly bytesReceived: number;
+  readonly retransmittedPacketsReceived: number;
+  readonly concealedSamples: number;
+  readonly silentConcealedSamples: number;
+  readonly totalSamplesReceived: number;
 }
 
 /** One frame on the screen; times in ms. */
@@ -121,10 +128,14 @@ async function addSenders(publications: readonly Publication[]): Promise<RTCRtpT
     ? { width: 960, height: 540, frameRate: 15 }
     : { width: 320, height: 240, frameRate: 20 };
   const camera = await openCamera(size);
-  return publications.map(({ kind, codec, rids }) => {
-    const track = camera.getTracks().find((candidate) => candidate.kind === kind);
+  return publications.map(({ kind, codec, rids, bitrates }) => {
+    const found = camera.getTracks().find((candidate) => candidate.kind === kind);
+    const track = kind === 'video' && bitrates !== undefined ? noise(size) : found;
     if (track === undefined) throw new Error(`no ${kind}`);
-    const sendEncodings = rids?.map((rid, at) => ({ rid, scaleResolutionDownBy: 2 ** at }));
+    const sendEncodings = rids?.map((rid, at) => {
+      const maxBitrate = bitrates?.[at];
+      return { rid, scaleResolutionDownBy: 2 ** at, ...(maxBitrate === undefined ? {} : { maxBitrate }) };
+    });
     const transceiver = pc.addTransceiver(track.clone(), {
       direction: 'sendonly',
       ...(sendEncodings === undefined ? {} : { sendEncodings }),
@@ -137,6 +148,22 @@ async function addSenders(publications: readonly Publication[]): Promise<RTCRtpT
     }
     return transceiver;
   });
+}
+
+/** A picture that costs an encoder all that it may spend. */
+function noise(size: { width: number; height: number; frameRate: number }): MediaStreamTrack {
+  const canvas = Object.assign(document.createElement('canvas'), size);
+  const context = canvas.getContext('2d');
+  const draw = (): void => {
+    for (let count = 0; context !== null && count < 150; count += 1) {
+      context.fillStyle = `hsl(${Math.random() * 360} 90% ${Math.random() * 100}%)`;
+      context.fillRect(Math.random() * size.width, Math.random() * size.height, 60, 40);
+    }
+  };
+  setInterval(draw, 1000 / size.frameRate);
+  const [track] = canvas.captureStream(size.frameRate).getVideoTracks();
+  if (track === undefined) throw new Error('a canvas gives no track');
+  return track;
 }
 
 async function publish(publications: readonly Publication[]): Promise<readonly TrackResult[]> {
@@ -248,6 +275,11 @@ async function received(): Promise<Received[]> {
       totalFreezesDuration: count(entry, 'totalFreezesDuration'),
       framesDropped: count(entry, 'framesDropped'),
       totalAudioEnergy: count(entry, 'totalAudioEnergy'),
+      bytesReceived: count(entry, 'bytesReceived'),
+      retransmittedPacketsReceived: count(entry, 'retransmittedPacketsReceived'),
+      concealedSamples: count(entry, 'concealedSamples'),
+      silentConcealedSamples: count(entry, 'silentConcealedSamples'),
+      totalSamplesReceived: count(entry, 'totalSamplesReceived'),
     }));
 }
 

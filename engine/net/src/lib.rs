@@ -11,9 +11,11 @@ mod send;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod tun;
 
 pub use limit::raise_descriptor_limit;
 pub use poller::{Poller, Waker};
 pub use receive::{BATCH, Receiver};
 pub use send::{MAX_MESSAGE, MAX_SEGMENTS, Message, Sender};
 pub use socket::bind;
+pub use tun::open_tun;
