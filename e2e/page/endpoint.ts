@@ -155,7 +155,7 @@ function noise(size: { width: number; height: number; frameRate: number }): Medi
   const canvas = Object.assign(document.createElement('canvas'), size);
   const context = canvas.getContext('2d');
   const draw = (): void => {
-    for (let count = 0; context !== null && count < 150; count += 1) {
+    for (let count = 0; context !== null && count < 60; count += 1) {
       context.fillStyle = `hsl(${Math.random() * 360} 90% ${Math.random() * 100}%)`;
       context.fillRect(Math.random() * size.width, Math.random() * size.height, 60, 40);
     }

@@ -50,6 +50,12 @@ export function figuresOf(scenario: Scenario, { viewers, neighbours, link }: Rec
   };
 }
 
+/** The longest queue that stood for half a second: a key frame's own time in it is none. */
+function standing(link: readonly LinkSample[]): number {
+  const queues = link.map(({ down }) => down.queueMs);
+  return most(queues.slice(4).map((_, at) => Math.min(...queues.slice(at, at + 5))));
+}
+
 type Count = Exclude<keyof Received, 'mid' | 'kind' | 'codec'>;
 
 /** How much a count grew after `from`, over the streams of a kind. */
@@ -124,7 +130,7 @@ function adaptation(
   );
   return {
     secondsDown: down === undefined ? back.at - drop.at : down.time - drop.at,
-    queueAfterDrop: most(within(drop.at + 3, back.at).map((sample) => sample.down.queueMs)),
+    queueAfterDrop: standing(within(drop.at + 3, back.at)),
     secondsUp: up === undefined ? Number.POSITIVE_INFINITY : up.time - back.at,
     encodings: bitrates.length,
   };

@@ -192,6 +192,65 @@ fn a_flood_of_nacks_for_everything_is_not_amplified() {
     assert!(repeated <= media + 32 * 1024, "{repeated} of {media}");
 }
 
+/// Run by hand, optimised: what a forwarded packet costs the engine before the system call, with congestion
+/// control and without, in turn: `cargo test --release -p switchyard-engine congestion_control_costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn congestion_control_costs() {
+    const PACKETS: u16 = 4000;
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let mut best = [Duration::MAX; 2];
+    for round in 0..12 {
+        let is_on = round % 2 == 1;
+        let mut lab = Laboratory::new();
+        let publisher = lab.join("publisher", |table| {
+            table.publications.push(peer::publication(Codec::Opus));
+        });
+        let subscribers = names.map(|name| {
+            lab.join(name, |table| {
+                table.subscriptions.push(peer::subscription());
+                let id = if is_on { TRANSPORT_WIDE } else { 0 };
+                let extension = proto::HeaderExtension {
+                    id: id.into(),
+                    kind: proto::HeaderExtensionKind::TransportWideCc.into(),
+                };
+                let extensions = [extension].into_iter().filter(|_| is_on).collect();
+                table.transport.as_mut().unwrap().header_extensions = extensions;
+            })
+        });
+        let start = Instant::now();
+        let mut arrivals = subscribers.map(|_| Arrivals::new());
+        let mut spent = Duration::ZERO;
+        for number in 1..=PACKETS {
+            let timestamp = u32::from(number) * 960;
+            let datagram = lab.protect_media(publisher, number, timestamp, &[7; 1100]);
+            spent += lab.deliver_timed(publisher, &datagram);
+            // 2.3 Mbit/s, and feedback each 50 ms.
+            lab.advance(Duration::from_millis(4));
+            for (at, &subscriber) in subscribers.iter().enumerate() {
+                for packet in lab.received(subscriber) {
+                    if let Some(number) = packet.transport_sequence {
+                        let time = packet.at.saturating_duration_since(start);
+                        arrivals[at].record(number, time.as_micros() as u64);
+                    }
+                }
+                if number % 13 == 0 && is_on {
+                    let mut feedback = Vec::new();
+                    arrivals[at].push_feedback(&mut feedback, 1, SUBSCRIBER_SSRC);
+                    let feedback = lab.protect_rtcp(subscriber, feedback);
+                    spent += lab.deliver_timed(subscriber, &feedback);
+                }
+            }
+        }
+        let one = spent / (u32::from(PACKETS) * names.len() as u32);
+        best[usize::from(is_on)] = best[usize::from(is_on)].min(one);
+    }
+    println!(
+        "a forwarded packet without congestion control {:?}, with it {:?}",
+        best[0], best[1]
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

@@ -203,6 +203,16 @@ impl Laboratory {
         self.settle();
     }
 
+    /// The same, without letting the peers take anything yet; how long the engine took.
+    pub fn deliver_timed(&mut self, index: usize, datagram: &[u8]) -> Duration {
+        let source = self.peers[index].address;
+        let mut datagram = datagram.to_vec();
+        let before = Instant::now();
+        self.engine
+            .handle_datagram(self.now, 0, source, &mut datagram, &mut self.outbox);
+        before.elapsed()
+    }
+
     /// The same from an address that nobody proved; what it gets back.
     pub fn deliver_from_stranger(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
         self.hand_over(SocketAddr::from(([127, 0, 0, 2], 6666)), datagram);
@@ -303,9 +313,14 @@ impl Laboratory {
         let mut packet = Vec::new();
         rtcp::push_receiver_report(&mut packet, 1, &[]);
         write(&mut packet);
+        let packet = self.protect_rtcp(index, packet);
+        self.deliver(index, &packet);
+    }
+
+    pub fn protect_rtcp(&mut self, index: usize, mut packet: Vec<u8>) -> Vec<u8> {
         let (sender, _) = self.peers[index].keys.as_mut().expect("connected");
         sender.protect_rtcp(&mut packet).expect("it fits");
-        self.deliver(index, &packet);
+        packet
     }
 
     pub fn send_nack(&mut self, index: usize, ssrc: u32, lost: u16) {
