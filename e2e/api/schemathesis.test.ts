@@ -4,7 +4,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { clientOf } from '../harness/client.ts';
-import { repository, type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { repository, type Switchyard } from '../harness/switchyard.ts';
+import { startTurn } from '../harness/turn.ts';
 
 const version = '4.32.5';
 const output = join(repository, '.test-output');
@@ -19,7 +20,7 @@ beforeAll(async () => {
     run('python3', ['-m', 'venv', environment]);
     run(join(environment, 'bin/pip'), ['install', '--quiet', `schemathesis==${version}`]);
   }
-  switchyard = await startSwitchyard('127.0.0.1', { SWITCHYARD_REQUESTS_PER_SECOND: '1000000' });
+  switchyard = await startTurn({ SWITCHYARD_REQUESTS_PER_SECOND: '1000000' }, '127.0.0.1');
 }, 300_000);
 
 afterAll(async () => {
@@ -63,7 +64,7 @@ async function explore(tag: string, token: string, parameters: Record<string, st
       ...args,
       ...['--include-tag', tag, '--header', `Authorization:Bearer ${token}`],
       ...['--checks', checks.join(','), '--phases', 'examples,coverage,fuzzing'],
-      ...['--max-examples', '15', '--seed', '1', '--workers', '1', '--no-color', '--request-timeout', '20'],
+      ...['--max-examples', '10', '--seed', '1', '--workers', '1', '--no-color', '--request-timeout', '20'],
     ],
     { cwd: output, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TERM: 'dumb' } },
   );
@@ -89,5 +90,14 @@ test('no request of schemathesis gets a 500 or an answer outside the document: C
 test('no request of schemathesis gets a 500 or an answer outside the document: Account API', async () => {
   const { accountId, accountToken, appId } = switchyard;
   const { status, text } = await explore('Account API', accountToken, { accountId, holdingId: appId });
+  expect(status, text).toBe(0);
+});
+
+test('no request of schemathesis gets a 500 or an answer outside the document: TURN', async () => {
+  const path = `/client/v4/accounts/${switchyard.accountId}/calls/turn_keys`;
+  const headers = { authorization: `Bearer ${switchyard.accountToken}` };
+  const made = await fetch(`${switchyard.origin}${path}`, { method: 'POST', headers });
+  const { result } = (await made.json()) as { result: { uid: string; key: string } };
+  const { status, text } = await explore('TURN', result.key, { keyId: result.uid });
   expect(status, text).toBe(0);
 });
