@@ -1,40 +1,20 @@
-//! The way of a message: read from its publisher's association, queued for each subscriber, sent from there.
-//!
-//! A session's work is done in turns: what one turn may cost is bounded, and whoever has more to do waits behind
-//! the others. So neither a flood nor a large audience holds up the media of anyone.
+//! The data channels of all sessions: begun and ended as tables say, closed when they cannot go on.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::channel_table::{ChannelName, ChannelRole, ChannelSettings, DataTransportSettings};
-use super::counters::Discard;
-use super::outbox::Outbox;
 use super::timers::Timer;
 use super::{ChannelKey, Engine, SessionKey, requests};
-use crate::channel::{
-    Association, AssociationEvent, Incoming, Message, MessageKind, Pushed, Queue, Reliability,
-    SctpAssociation,
-};
-use crate::transport::Transport;
-
-/// Sessions that have their turn before packets are received again.
-const TURNS: usize = 128;
-/// Messages of one publisher that are taken in one turn.
-const READS_PER_TURN: usize = 32;
-/// Bytes that a stream's association may hold of a reliable channel before its messages wait in the queue.
-const RELIABLE_AHEAD: usize = 65_536;
-/// The same where the newest message is worth more than the oldest: about what is on its way.
-const UNRELIABLE_AHEAD: usize = 8_192;
+use crate::channel::{Association, Queue, Reliability, SctpAssociation};
 
 /// SCTP of one session.
 pub struct DataTransport {
     pub settings: DataTransportSettings,
-    association: Box<dyn Association>,
+    pub association: Box<dyn Association>,
     pub state: DataTransportState,
-    timer: Option<Instant>,
-    waits_for_turn: bool,
+    pub timer: Option<Instant>,
+    pub waits_for_turn: bool,
 }
 
 /// How far the association has come.
@@ -50,13 +30,13 @@ pub struct Channel {
     pub session: SessionKey,
     pub settings: ChannelSettings,
     pub state: ChannelState,
-    queue: Queue,
+    pub queue: Queue,
     /// Of a publication.
-    subscriptions: Vec<ChannelKey>,
+    pub subscriptions: Vec<ChannelKey>,
     /// Of a subscription; none when it has ended.
-    publication: Option<ChannelKey>,
+    pub publication: Option<ChannelKey>,
     /// When the peer's first message is due.
-    ack_due: Option<Instant>,
+    pub ack_due: Option<Instant>,
 }
 
 /// What a channel is doing.
@@ -76,8 +56,10 @@ pub enum ChannelEnd {
     TransportClosed,
 }
 
-/// A reliable channel's queue has no room for a message.
-struct QueueFull;
+/// What one session keeps of its channels by stream.
+pub type Streams = HashMap<u16, ChannelKey>;
+/// Channels with messages that wait.
+pub type Pending = VecDeque<ChannelKey>;
 
 impl DataTransport {
     fn new(settings: DataTransportSettings, association: Box<dyn Association>) -> DataTransport {
@@ -93,7 +75,7 @@ impl DataTransport {
 
 impl Channel {
     /// Whether messages go to the peer.
-    fn sends(&self) -> bool {
+    pub fn sends(&self) -> bool {
         self.state == ChannelState::Open && self.ack_due.is_none()
     }
 
@@ -227,7 +209,7 @@ impl Engine {
     }
 
     /// An open channel of that name.
-    fn find_channel(&self, name: &ChannelName) -> Option<ChannelKey> {
+    pub(super) fn find_channel(&self, name: &ChannelName) -> Option<ChannelKey> {
         let session = *self.by_id.get(&name.session_id)?;
         let mut channels = self.sessions[session].channels.iter().copied();
         channels.find(|&key| {
@@ -251,7 +233,7 @@ impl Engine {
     }
 
     /// Closes a channel and tells control why.
-    fn close_channel(&mut self, channel: ChannelKey, end: ChannelEnd) {
+    pub(super) fn close_channel(&mut self, channel: ChannelKey, end: ChannelEnd) {
         let Some(closed) = self.channels.get_mut(channel) else {
             return;
         };
@@ -293,7 +275,7 @@ impl Engine {
         }
     }
 
-    fn tell_channel(&mut self, channel: ChannelKey) {
+    pub(super) fn tell_channel(&mut self, channel: ChannelKey) {
         let channel = &self.channels[channel];
         let session = &self.sessions[channel.session];
         let event = requests::channel_event(&session.id, channel, session.data.as_ref());
@@ -306,281 +288,4 @@ impl Engine {
             self.close_channel(channel, ChannelEnd::NoAck);
         }
     }
-
-    /// Takes what the peer sent within DTLS.
-    pub(super) fn receive_data(&mut self, key: SessionKey, now: Instant) {
-        let session = &mut self.sessions[key];
-        let Some(transport) = &mut session.transport else {
-            return;
-        };
-        let mut came = false;
-        while let Some(record) = transport.received() {
-            let taken = match &mut session.data {
-                Some(data) => data.association.handle_packet(now, record),
-                None => Err(crate::channel::Rejected),
-            };
-            if taken.is_err() {
-                self.counters.discard(Discard::SctpRejected);
-            }
-            came = true;
-        }
-        if came {
-            self.want_turn(key);
-        }
-    }
-
-    /// Puts a session behind those that have work already.
-    fn want_turn(&mut self, key: SessionKey) {
-        if let Some(data) = &mut self.sessions[key].data
-            && !data.waits_for_turn
-        {
-            data.waits_for_turn = true;
-            self.turns.push_back(key);
-        }
-    }
-
-    /// Whether sessions wait for their turn.
-    pub(super) fn has_turns(&self) -> bool {
-        !self.turns.is_empty()
-    }
-
-    /// A bounded number of turns.
-    pub(super) fn take_turns(&mut self, now: Instant, outbox: &mut Outbox) {
-        for _ in 0..TURNS.min(self.turns.len()) {
-            let Some(key) = self.turns.pop_front() else {
-                return;
-            };
-            if let Some(data) = (self.sessions.get_mut(key)).and_then(|s| s.data.as_mut()) {
-                data.waits_for_turn = false;
-                self.turn(key, now, outbox);
-            }
-        }
-    }
-
-    /// SCTP's own time.
-    pub(super) fn data_due(&mut self, key: SessionKey, now: Instant) {
-        let data = (self.sessions.get_mut(key)).and_then(|session| session.data.as_mut());
-        if let Some(data) = data {
-            data.timer = None;
-            data.association.handle_timeout(now);
-            self.want_turn(key);
-        }
-    }
-
-    fn turn(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
-        self.take_association_events(key);
-        let mut more = true;
-        for _ in 0..READS_PER_TURN {
-            let data = self.sessions[key].data.as_mut();
-            match data.and_then(|data| data.association.read()) {
-                Some((stream, Incoming::Message(message))) => {
-                    self.take_message(key, stream, message)
-                }
-                Some((_, Incoming::Unusable)) => self.counters.discard(Discard::MessageUnusable),
-                None => {
-                    more = false;
-                    break;
-                }
-            }
-        }
-        self.write_queued(key);
-        let session = &mut self.sessions[key];
-        let (Some(data), Some(transport)) = (&mut session.data, &mut session.transport) else {
-            return;
-        };
-        send_packets(data, transport, now, outbox);
-        let due = data.association.next_timeout();
-        self.timers.arm(&mut data.timer, due, Timer::Data(key));
-        if more {
-            self.want_turn(key);
-        }
-    }
-
-    fn take_association_events(&mut self, key: SessionKey) {
-        while let Some(event) =
-            (self.sessions[key].data.as_mut()).and_then(|data| data.association.poll_event())
-        {
-            match event {
-                AssociationEvent::Connected => {
-                    self.enter_data_state(key, DataTransportState::Connected)
-                }
-                AssociationEvent::Closed => self.enter_data_state(key, DataTransportState::Closed),
-                AssociationEvent::StreamClosed(stream) => {
-                    if let Some(&channel) = self.sessions[key].streams.get(&stream) {
-                        self.close_channel(channel, ChannelEnd::ByPeer);
-                    }
-                }
-            }
-        }
-    }
-
-    fn enter_data_state(&mut self, key: SessionKey, state: DataTransportState) {
-        let session = &mut self.sessions[key];
-        if let Some(data) = &mut session.data {
-            data.state = state;
-        }
-        let event = requests::data_transport_event(&session.id, state);
-        self.events.push_back(event);
-        for channel in self.sessions[key].channels.clone() {
-            if state == DataTransportState::Closed {
-                self.close_channel(channel, ChannelEnd::TransportClosed);
-            } else if self.channels[channel].state == ChannelState::Open {
-                self.tell_channel(channel);
-            }
-        }
-    }
-
-    /// A message of a peer, to whom it is for.
-    fn take_message(&mut self, key: SessionKey, stream: u16, message: Message) {
-        let Some(&from) = self.sessions[key].streams.get(&stream) else {
-            self.counters.discard(Discard::MessageUnknownChannel);
-            return;
-        };
-        self.counters.messages_received += 1;
-        let channel = &mut self.channels[from];
-        if channel.ack_due.take().is_some() {
-            self.tell_channel(from);
-            return;
-        }
-        match &channel.settings.role {
-            ChannelRole::Publication { .. } => {
-                let mut full = Vec::new();
-                for index in 0..self.channels[from].subscriptions.len() {
-                    let to = self.channels[from].subscriptions[index];
-                    if self.enqueue(to, message.clone()).is_err() {
-                        full.push(to);
-                    }
-                }
-                // Only now: a closed one leaves the list.
-                for to in full {
-                    self.close_channel(to, ChannelEnd::QueueFull);
-                }
-            }
-            ChannelRole::Subscription { .. } => match self.replies_to(from) {
-                Some(publication) => self.send_or_close(publication, message),
-                None => self.counters.discard(Discard::MessageMayNotReply),
-            },
-            ChannelRole::ServerMessages => self.counters.discard(Discard::MessageMayNotReply),
-        }
-    }
-
-    /// The publication of a subscription that may reply.
-    fn replies_to(&self, subscription: ChannelKey) -> Option<ChannelKey> {
-        let channel = &self.channels[subscription];
-        let publication = channel.publication?;
-        let ChannelRole::Publication {
-            replier: Some(replier),
-        } = &self.channels[publication].settings.role
-        else {
-            return None;
-        };
-        let may = replier.channel_id == channel.settings.id
-            && replier.session_id == self.sessions[channel.session].id;
-        may.then_some(publication)
-    }
-
-    fn send_or_close(&mut self, to: ChannelKey, message: Message) {
-        if self.enqueue(to, message).is_err() {
-            self.close_channel(to, ChannelEnd::QueueFull);
-        }
-    }
-
-    /// Queues a message for a channel's peer, unless the queue is full.
-    fn enqueue(&mut self, to: ChannelKey, message: Message) -> Result<(), QueueFull> {
-        let channel = &mut self.channels[to];
-        if !channel.sends() {
-            self.counters.discard(Discard::MessageBeforeAck);
-            return Ok(());
-        }
-        let key = channel.session;
-        let session = &mut self.sessions[key];
-        let limit = (session.data.as_ref()).map_or(0, |data| data.settings.max_message as usize);
-        if limit != 0 && message.bytes.len() > limit {
-            self.counters.discard(Discard::MessageTooLong);
-            return Ok(());
-        }
-        if channel.queue.is_empty() {
-            session.pending.push_back(to);
-        }
-        match channel.queue.push(message) {
-            Pushed::Queued => {}
-            Pushed::DroppedOldest(count) => {
-                for _ in 0..count {
-                    self.counters.discard(Discard::MessageOvertaken);
-                }
-            }
-            Pushed::Full => return Err(QueueFull),
-        }
-        self.want_turn(key);
-        Ok(())
-    }
-
-    /// Gives the association what it may hold; the rest waits.
-    fn write_queued(&mut self, key: SessionKey) {
-        let session = &mut self.sessions[key];
-        let Some(data) = &mut session.data else {
-            return;
-        };
-        if data.state != DataTransportState::Connected {
-            return;
-        }
-        for _ in 0..session.pending.len() {
-            let Some(next) = session.pending.pop_front() else {
-                return;
-            };
-            // Ended or closed in the meantime.
-            let Some(channel) = self.channels.get_mut(next) else {
-                continue;
-            };
-            let stream = channel.settings.stream;
-            let ahead = match channel.settings.sending.reliability {
-                Reliability::Reliable => RELIABLE_AHEAD,
-                _ => UNRELIABLE_AHEAD,
-            };
-            // A stream that is not open yet has its turn when an old one with its number is gone.
-            while (data.association.buffered(stream)).is_some_and(|bytes| bytes < ahead) {
-                let Some(message) = channel.queue.pop() else {
-                    break;
-                };
-                if data.association.write(stream, &message) {
-                    self.counters.messages_delivered += 1;
-                } else {
-                    self.counters.discard(Discard::MessageNotSent);
-                }
-            }
-            if !channel.queue.is_empty() {
-                session.pending.push_back(next);
-            }
-        }
-    }
-
-    /// Control's own message to a peer.
-    pub(super) fn send_message(&mut self, name: &ChannelName, text: String) -> Result<(), String> {
-        let channel = (self.find_channel(name)).ok_or("there is no such open channel")?;
-        if self.channels[channel].settings.role != ChannelRole::ServerMessages {
-            return Err("the channel is not one of server messages".into());
-        }
-        let bytes = Bytes::from(text);
-        let kind = MessageKind::Text;
-        self.send_or_close(channel, Message { kind, bytes });
-        Ok(())
-    }
 }
-
-fn send_packets(
-    data: &mut DataTransport,
-    transport: &mut Transport,
-    now: Instant,
-    outbox: &mut Outbox,
-) {
-    while let Some(packet) = data.association.poll_packet(now) {
-        transport.send_data(&packet, |path, record| {
-            outbox.push(path.socket, path.remote, record);
-        });
-    }
-}
-
-/// What one session keeps of its channels by stream.
-pub type Streams = HashMap<u16, ChannelKey>;
-/// Channels with messages that wait.
-pub type Pending = VecDeque<ChannelKey>;

@@ -25,6 +25,7 @@ mod checks;
 mod counters;
 mod encodings;
 mod feedback_path;
+mod message_path;
 pub mod outbox;
 mod packet_path;
 mod reports;

@@ -1,8 +1,10 @@
 //! Whole calls through the engine, with real ICE checks, DTLS handshakes and SRTP, and a clock of our own.
 
+mod channels;
 mod congestion;
 mod hot_path;
 mod lite_peer;
+mod data_peer;
 mod peer;
 mod simulcast;
 mod switching;

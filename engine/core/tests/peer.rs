@@ -191,6 +191,12 @@ impl Laboratory {
         buffer
     }
 
+    /// A check as a peer makes it after an ICE restart.
+    pub fn check_again(&mut self, index: usize) {
+        let check = self.check(index, PASSWORD);
+        self.deliver(index, &check);
+    }
+
     pub fn check_with_wrong_password(&mut self, index: usize) -> Vec<Vec<u8>> {
         let check = self.check(index, "another-password-that-is-long");
         self.deliver_from_stranger(&check)
@@ -265,6 +271,41 @@ impl Laboratory {
             Some(body) => Ok(body),
             None => Err("no body".into()),
         }
+    }
+
+    /// Our clock.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Application data as the peer sends it within DTLS.
+    pub fn send_data(&mut self, index: usize, data: &[u8]) {
+        let mut records = Vec::new();
+        let peer = &mut self.peers[index];
+        peer.dtls
+            .send_data(data, |record| records.push(record.to_vec()));
+        for record in records {
+            self.deliver(index, &record);
+        }
+    }
+
+    /// Application data that the peer got.
+    pub fn data(&mut self, index: usize) -> Vec<bytes::Bytes> {
+        let dtls = &mut self.peers[index].dtls;
+        std::iter::from_fn(|| dtls.received()).collect()
+    }
+
+    /// What was told of a session's channel, in order: states and reasons of ends.
+    pub fn channel_news(&self, session_id: &str, channel_id: u32) -> Vec<(i32, i32)> {
+        let of_session = self.events.iter().filter(|e| e.session_id == session_id);
+        let changes = of_session.filter_map(|event| match &event.body {
+            Some(event::Body::DataChannelChanged(change)) => Some(change),
+            _ => None,
+        });
+        changes
+            .filter(|change| change.channel_id == channel_id)
+            .map(|change| (change.state, change.end))
+            .collect()
     }
 
     pub fn protect_media(
@@ -382,6 +423,10 @@ impl Peer {
         match classify(&datagram) {
             DatagramKind::Dtls => {
                 self.dtls.handle_datagram(&self.certificate, now, &datagram);
+                if self.keys.is_some() {
+                    // Takes application data in; nothing is to be sent after the handshake.
+                    self.dtls.poll(|_| {});
+                }
             }
             DatagramKind::Rtp => {
                 let header = Header::parse(&datagram).expect("well formed");
