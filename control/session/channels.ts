@@ -35,9 +35,7 @@ export function channelFacts(): ChannelFacts {
     status(channelId) {
       const known = channels.get(channelId);
       if (known === DataChannelState.CLOSED) return 'inactive';
-      if (known !== undefined) return known === DataChannelState.OPEN ? 'active' : 'initializing';
-      // The engine tells of changes only: a channel made on a connected transport is open at once.
-      return transport === DataTransportState.CONNECTED ? 'active' : 'initializing';
+      return known === DataChannelState.OPEN ? 'active' : 'initializing';
     },
     onTransport: (state) => {
       transport = state;

@@ -55,7 +55,18 @@ const patternAt = (at: number): number => (at * 31 + (at >> 8)) & 255;
 /** Channels are known by their names: a page has each name once. */
 export function channelsOf({ request, pc, sessionId }: Page) {
   const opened = new Map<string, Open>();
+  let relayPort: number | undefined;
   const path = (rest: string): string => `/sessions/${sessionId()}/${rest}`;
+
+  /** Reaches the server by another port than it says. */
+  function useRelay(port: number): void {
+    relayPort = port;
+  }
+
+  function accept({ type, sdp = '' }: RTCSessionDescriptionInit): Promise<void> {
+    const relayed = sdp.replace(/(a=candidate:\S+ 1 udp \d+ \S+ )\d+/g, `$1${relayPort}`);
+    return pc().setRemoteDescription({ type, sdp: relayPort === undefined ? sdp : relayed });
+  }
 
   function listen(name: string, init: RTCDataChannelInit): void {
     const channel = pc().createDataChannel(name, init);
@@ -83,7 +94,7 @@ export function channelsOf({ request, pc, sessionId }: Page) {
       dataChannel,
       ...(withOffer ? { sessionDescription: { type: 'offer', sdp: pc().localDescription?.sdp } } : {}),
     });
-    if (reply.sessionDescription !== undefined) await pc().setRemoteDescription(reply.sessionDescription);
+    if (reply.sessionDescription !== undefined) await accept(reply.sessionDescription);
     if (reply.sessionDescription?.type === 'offer') {
       await pc().setLocalDescription(await pc().createAnswer());
       await request('PUT', path('renegotiate'), {
@@ -93,6 +104,27 @@ export function channelsOf({ request, pc, sessionId }: Page) {
     const { id } = reply.dataChannel ?? {};
     if (id !== undefined) listen('server-events', { negotiated: true, id });
     return reply.dataChannel;
+  }
+
+  /** New ICE credentials on both sides. */
+  async function restartIce(): Promise<void> {
+    pc().restartIce();
+    await pc().setLocalDescription(await pc().createOffer());
+    const reply = await request<Reply>('PUT', path('renegotiate'), {
+      sessionDescription: { type: 'offer', sdp: pc().localDescription?.sdp },
+    });
+    if (reply.sessionDescription !== undefined) await pc().setRemoteDescription(reply.sessionDescription);
+  }
+
+  /** As fast as the browser lets go of them; gives how many were sent. */
+  async function flood(name: string, forMs: number): Promise<number> {
+    const { channel } = of(name);
+    let sent = 0;
+    for (const end = performance.now() + forMs; performance.now() < end; ) {
+      for (; channel.bufferedAmount < 200_000 && performance.now() < end; sent += 1) channel.send('flood');
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    return sent;
   }
 
   /** Makes the next offer have an m=application section. */
@@ -161,6 +193,9 @@ export function channelsOf({ request, pc, sessionId }: Page) {
 
   return {
     establish,
+    useRelay,
+    restartIce,
+    flood,
     wantChannels,
     openChannels,
     send,

@@ -180,11 +180,10 @@ impl Engine {
             Some(publication) => self.channels[publication].subscriptions.push(channel),
             None if self.is_subscription(channel) => {
                 self.channels[channel].state = ChannelState::Closed(ChannelEnd::PublicationEnded);
-                self.tell_channel(channel);
-                return channel;
             }
             None => {}
         }
+        self.tell_channel(channel);
         if let Some(due) = self.channels[channel].ack_due {
             self.timers.add(due, Timer::ChannelAck(channel));
         }

@@ -2,9 +2,9 @@
 
 mod channels;
 mod congestion;
+mod data_peer;
 mod hot_path;
 mod lite_peer;
-mod data_peer;
 mod peer;
 mod simulcast;
 mod switching;

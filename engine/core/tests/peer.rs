@@ -273,11 +273,6 @@ impl Laboratory {
         }
     }
 
-    /// Our clock.
-    pub fn now(&self) -> Instant {
-        self.now
-    }
-
     /// Application data as the peer sends it within DTLS.
     pub fn send_data(&mut self, index: usize, data: &[u8]) {
         let mut records = Vec::new();
