@@ -29,7 +29,10 @@ const engine = superviseEngine({
   ...config,
   log,
   onEvent: sessions.onEvent,
-  onSnapshot: sessions.onSnapshot,
+  onSnapshot(snapshots) {
+    sessions.onSnapshot(snapshots);
+    turn?.server.tellMedia();
+  },
 });
 const metrics = openMetrics({
   access: config.metrics,

@@ -22,7 +22,7 @@ export interface Turn {
   revoke(keyId: string, username: string): Promise<boolean>;
   /** Ends all credentials of a key. */
   revokeKey(keyId: string): Promise<void>;
-  readonly server: Pick<TurnSupervisor, 'start' | 'leave' | 'detach'>;
+  readonly server: Pick<TurnSupervisor, 'start' | 'tellMedia' | 'leave' | 'detach'>;
 }
 
 export interface TurnOptions {

@@ -16,6 +16,8 @@ export interface TurnSupervisor {
   start(): Promise<void>;
   /** Kept before it resolves, and obeyed by a server that runs. */
   revoke(revocation: Revocation): Promise<void>;
+  /** Where the engine receives media may have changed. */
+  tellMedia(): void;
   /** Ends the server with all relays. */
   leave(): Promise<void>;
   /** Lets the server go on without us. */
@@ -34,7 +36,9 @@ export interface TurnSupervisorOptions {
 
 const START_ATTEMPTS = 100;
 const START_INTERVAL_MS = 50;
+/** Doubled after each failure: a port that another program has stays taken. */
 const RESTART_INTERVAL_MS = 2_000;
+const RESTART_INTERVAL_MAX_MS = 60_000;
 
 export function superviseTurn(options: TurnSupervisorOptions): TurnSupervisor {
   const { config, revocations, log, media, now } = options;
@@ -50,8 +54,11 @@ export function superviseTurn(options: TurnSupervisorOptions): TurnSupervisor {
     void recover();
   }
 
+  const mediaCommand = (): string => `media ${media().join(' ')}`.trim();
+
   async function recover(): Promise<void> {
-    while (!leaving && !(await tryOnce())) await sleep(RESTART_INTERVAL_MS, undefined, { ref: false });
+    for (let wait = RESTART_INTERVAL_MS; !leaving && !(await tryOnce()); wait *= 2)
+      await sleep(Math.min(wait, RESTART_INTERVAL_MAX_MS), undefined, { ref: false });
   }
 
   async function tryOnce(): Promise<boolean> {
@@ -83,7 +90,7 @@ export function superviseTurn(options: TurnSupervisorOptions): TurnSupervisor {
     }
     opened ??= await launch(config, [...args, '--label', label], socketPath, () => onEnd(opened));
     for (const { name, until } of revocations.current(now())) await opened.ask(`revoke ${name} ${until}`);
-    await opened.ask(`media ${media().join(' ')}`);
+    await opened.ask(mediaCommand());
     if (leaving) return opened.close();
     link = opened;
     log.info({ pid: opened.pid }, 'TURN server attached');
@@ -97,6 +104,10 @@ export function superviseTurn(options: TurnSupervisorOptions): TurnSupervisor {
       await revocations.add(revocation, now());
       // One that starts meanwhile reads the list after this.
       await link?.ask(`revoke ${revocation.name} ${revocation.until}`);
+    },
+    tellMedia() {
+      // A server that is lost meanwhile is told when it is back.
+      link?.ask(mediaCommand()).catch(() => undefined);
     },
     async leave() {
       leaving = true;
