@@ -26,6 +26,7 @@ export async function startServer(engine) {
       SWITCHYARD_PORT: String(port),
       SWITCHYARD_MEDIA_PORT: String(await freeUdpPort()),
       SWITCHYARD_LISTEN: '127.0.0.1',
+      SWITCHYARD_TURN: 'off',
       SWITCHYARD_APP_ID: app,
       SWITCHYARD_APP_SECRET: secret,
     },
