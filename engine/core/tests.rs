@@ -69,6 +69,24 @@ fn a_lost_packet_is_asked_for_and_a_subscriber_gets_its_own_losses_again() {
     assert_eq!(again[0].payload[2..], packets[1].payload);
 }
 
+#[test]
+fn a_transport_that_was_taken_away_is_gone_and_another_peer_may_come() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    let mut table = lab.table(subscriber);
+    table.transport = None;
+    lab.request(peer::apply(table)).expect("the table is right");
+    lab.send_media(publisher, 1, 0, b"sound");
+    assert!(lab.received(subscriber).is_empty());
+
+    let again = lab.join("subscriber", |table| {
+        table.subscriptions.push(peer::subscription());
+    });
+    lab.send_media(publisher, 2, 960, b"sound");
+    assert_eq!(lab.received(again).len(), 1);
+    assert!(lab.received(subscriber).is_empty());
+}
+
 /// libwebrtc passes over feedback about an SSRC that it does not send, and then sends less and less.
 #[test]
 fn transport_wide_feedback_names_a_stream_of_the_publisher() {
