@@ -1,6 +1,7 @@
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
 import type { EndpointApi } from '../page/endpoint.ts';
+import type { Namespace } from './namespace.ts';
 import { type PageServer, pageFile, startPageServer } from './pageServer.ts';
 
 type Method = keyof EndpointApi;
@@ -34,14 +35,22 @@ const chromiumArguments = [
   '--autoplay-policy=no-user-gesture-required',
 ];
 
+const CHROMIUM = '/usr/bin/chromium';
+
 /** Debian's Chromium as playwright's own object: for pages that are driven as a user does. */
-export function launchChromium(more: readonly string[] = [], executablePath = '/usr/bin/chromium') {
+export function launchChromium(more: readonly string[] = [], executablePath = CHROMIUM) {
   return chromium.launch({ executablePath, args: [...chromiumArguments, ...more] });
 }
 
-export async function startChromium(more: readonly string[] = []): Promise<Browser> {
-  const browser = await launchChromium(more);
-  const pages = await startPageServer();
+/** In this network or in a namespace's. */
+export async function startChromium(more: readonly string[] = [], namespace?: Namespace): Promise<Browser> {
+  const pages = await startPageServer('endpoint', namespace?.hostAddress);
+  // Only localhost counts as secure by itself, and inside a namespace that is another one.
+  const secure = `--unsafely-treat-insecure-origin-as-secure=${new URL(pages.url).origin}`;
+  const browser =
+    namespace === undefined
+      ? await launchChromium(more)
+      : await launchChromium([...more, secure], await namespace.wrapper(CHROMIUM));
   return {
     name: 'chromium',
     version: browser.version(),

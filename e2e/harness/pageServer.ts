@@ -19,18 +19,18 @@ const page = (script: string): string =>
   `<body><script type="module" src="/page/${script}.js"></script>`;
 
 /** Serves the page that makes a browser an endpoint; localhost counts as secure, which getUserMedia needs. */
-export async function startPageServer(script = 'endpoint'): Promise<PageServer> {
+export async function startPageServer(script = 'endpoint', host = '127.0.0.1'): Promise<PageServer> {
   const server = createServer((request, response) => {
     pageFile(request.url ?? '/', script).then(
       ({ type, body }) => response.setHeader('content-type', type).end(body),
       (error: unknown) => response.writeHead(500).end(String(error)),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   return {
-    url: `http://localhost:${port}/`,
+    url: `http://${host === '127.0.0.1' ? 'localhost' : host}:${port}/`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -106,6 +106,11 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await reply.text();
+  if (reply.status === 429) {
+    const seconds = Number(reply.headers.get('retry-after') ?? 1);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    return request(method, path, body);
+  }
   if (!reply.ok) throw new Error(`${method} ${path} gave ${reply.status}: ${text}`);
   return JSON.parse(text);
 }

@@ -134,6 +134,7 @@ export function negotiations({ pc, sessionId, request, source }: Parts) {
   }
 
   async function close(mids: readonly string[], force: boolean): Promise<readonly TrackResult[]> {
+    for (const mid of mids) transceiverOf(mid).sender.track?.stop();
     if (!force) for (const mid of mids) transceiverOf(mid).stop();
     const reply = await request<Reply>('PUT', `/sessions/${sessionId()}/tracks/close`, {
       tracks: mids.map((mid) => ({ mid })),

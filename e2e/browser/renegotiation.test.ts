@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
+import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
+import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { until } from '../harness/until.ts';
+
+let switchyard: Switchyard;
+let browser: Browser;
+let publisher: Endpoint;
+let viewer: Endpoint;
+/** The viewer's, of the camera. */
+let mid: string;
+
+beforeAll(async () => {
+  switchyard = await startSwitchyard();
+  browser = await startChromium();
+  publisher = await browser.open();
+  const sessionId = await connect(publisher, switchyard);
+  midsOf(await publisher.call('publish', camera));
+  viewer = await browser.open();
+  await connect(viewer, switchyard);
+  const wanted = camera.map(({ trackName }) => ({ sessionId, trackName }));
+  mid = midsOf(await viewer.call('pull', wanted))[1] ?? '';
+  await arrives(viewer, mid);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await switchyard?.stop();
+});
+
+const packets = async (): Promise<number> =>
+  (await viewer.call('received')).find((entry) => entry.mid === mid)?.packetsReceived ?? 0;
+
+async function flows(): Promise<void> {
+  const before = await packets();
+  await until('more packets', packets, (count) => count > before + 60);
+}
+
+async function stands(): Promise<void> {
+  await until(
+    'no more packets',
+    async () => {
+      const before = await packets();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return (await packets()) - before;
+    },
+    (more) => more === 0,
+  );
+}
+
+test('a viewer pauses and resumes by its transceiver', async () => {
+  for (let round = 0; round < 3; round++) {
+    expect(await viewer.call('turn', mid, 'inactive')).toBe('inactive');
+    await stands();
+    expect(await viewer.call('turn', mid, 'recvonly')).toBe('recvonly');
+    await flows();
+    await arrives(viewer, mid);
+  }
+});
+
+test('a publisher pauses and resumes by its transceiver', async () => {
+  expect(await publisher.call('turn', '1', 'inactive')).toBe('inactive');
+  await stands();
+  expect(await publisher.call('turn', '1', 'sendonly')).toBe('sendonly');
+  await flows();
+});
+
+test('ICE restarts of both sides, with new credentials from the server, disturb nothing', async () => {
+  for (const endpoint of [publisher, viewer]) {
+    const before = await endpoint.call('iceUsername');
+    await endpoint.call('restartIce');
+    expect(await endpoint.call('iceUsername')).not.toBe(before);
+    await flows();
+    expect((await endpoint.call('transport')).connection).toBe('connected');
+  }
+});
