@@ -195,7 +195,7 @@ describe('whatever comes', () => {
   };
   test('any text is refused or accepted', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), attempt));
-  });
+  }, 60_000);
   test('a true description with lines lost, doubled or damaged', () => {
     const lines = CHROMIUM.split('\r\n');
     const edit = fc.tuple(fc.nat(lines.length - 1), fc.constantFrom('drop', 'double', 'damage'), fc.string());
@@ -212,5 +212,5 @@ describe('whatever comes', () => {
       }),
       { numRuns: 200 },
     );
-  });
+  }, 60_000);
 });
