@@ -6,7 +6,6 @@ import { parseArgs } from 'node:util';
 import { buildAll } from './bench/build.mjs';
 import { firstFrame } from './bench/first-frame.mjs';
 import { bareLimit, load } from './bench/load.mjs';
-import { startPion } from './bench/peer-pion.mjs';
 import { root, startServer } from './bench/server.mjs';
 import { printTable } from './bench/table.mjs';
 
@@ -16,7 +15,6 @@ const usage = `usage: npm run bench -- [options]
   --first-frame     time from tracks/new to the first decoded frame in Chromium
   --search          the highest load before 0.1 % of packets are lost or p99 passes 20 ms,
                     the cost of a packet at 10, 50 and 90 % of it, and the bare limit of this machine
-  --peers           the same load through a minimal fan-out on Pion (Go), side by side
   --limit           the bare limit alone: encrypt and send, with no server around it
 
   --engine PATH     an engine to measure instead of this tree's; again for another one beside it
@@ -32,7 +30,6 @@ const { values } = parseArgs({
     'first-frame': { type: 'boolean' },
     search: { type: 'boolean' },
     limit: { type: 'boolean' },
-    peers: { type: 'boolean' },
     engine: { type: 'string', multiple: true },
     rounds: { type: 'string' },
     ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
@@ -46,7 +43,6 @@ async function measure() {
   try {
     for (const engine of engines) servers.push(await startServer(engine));
     if (values['first-frame']) return await firstFrame(servers);
-    if (values.peers) servers.push(await startPion());
     const rounds = Number(values.rounds ?? (servers.length > 1 ? 3 : 1));
     const results = [];
     for (let round = 1; round <= rounds; round++)
