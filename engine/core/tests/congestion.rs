@@ -197,10 +197,11 @@ fn a_flood_of_nacks_for_everything_is_not_amplified() {
 #[test]
 #[ignore = "a measurement"]
 fn congestion_control_costs() {
-    const PACKETS: u16 = 4000;
+    // Less than the time after which a peer without checks is given up.
+    const PACKETS: u16 = 700;
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let mut best = [Duration::MAX; 2];
-    for round in 0..12 {
+    for round in 0..40 {
         let is_on = round % 2 == 1;
         let mut lab = Laboratory::new();
         let publisher = lab.join("publisher", |table| {
@@ -234,7 +235,7 @@ fn congestion_control_costs() {
                         arrivals[at].record(number, time.as_micros() as u64);
                     }
                 }
-                if number % 13 == 0 && is_on {
+                if number % 13 == 0 && !arrivals[at].is_empty() {
                     let mut feedback = Vec::new();
                     arrivals[at].push_feedback(&mut feedback, 1, SUBSCRIBER_SSRC);
                     let feedback = lab.protect_rtcp(subscriber, feedback);

@@ -209,14 +209,16 @@ impl Laboratory {
         self.settle();
     }
 
-    /// The same, without letting the peers take anything yet; how long the engine took.
+    /// The same; how long the engine took, without what sending takes.
     pub fn deliver_timed(&mut self, index: usize, datagram: &[u8]) -> Duration {
         let source = self.peers[index].address;
         let mut datagram = datagram.to_vec();
         let before = Instant::now();
         self.engine
             .handle_datagram(self.now, 0, source, &mut datagram, &mut self.outbox);
-        before.elapsed()
+        let spent = before.elapsed();
+        self.settle();
+        spent
     }
 
     /// The same from an address that nobody proved; what it gets back.
