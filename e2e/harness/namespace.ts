@@ -15,6 +15,8 @@ export interface Namespace {
   readonly wrapper: (program: string) => Promise<string>;
   /** The inner end loses its address and gets the next one. */
   readonly changeAddress: () => Promise<void>;
+  /** UDP to anywhere but inside fails from now on, as behind a strict firewall. */
+  readonly blockUdp: () => Promise<void>;
   readonly remove: () => Promise<void>;
 }
 
@@ -60,6 +62,9 @@ export async function makeNamespace(): Promise<Namespace> {
       await inside('address', 'delete', `${network}.${last}/24`, 'dev', inner);
       last += 1;
       await address();
+    },
+    blockUdp: async () => {
+      await inside('rule', 'add', 'pref', '10', 'ipproto', 'udp', 'prohibit');
     },
     remove,
   };

@@ -94,7 +94,8 @@ export async function startSwitchyard(
       ? Promise.resolve()
       : new Promise((resolve) => child.once('exit', () => resolve()));
 
-  const enginePids = (): number[] => processesNaming(dataDir).filter((pid) => pid !== control?.pid);
+  const enginePids = (): number[] =>
+    processesNaming('switchyard-engine', dataDir).filter((pid) => pid !== control?.pid);
 
   const killControl = async (): Promise<void> => {
     if (control === undefined) return;
@@ -105,14 +106,14 @@ export async function startSwitchyard(
 
   const stop = async (): Promise<void> => {
     const child = control;
-    const engines = enginePids();
+    const left = [...enginePids(), ...processesNaming('switchyard-turn', dataDir)];
     if (child !== undefined) {
       child.kill('SIGINT');
       const impatient = setTimeout(() => child.kill('SIGKILL'), 5000);
       await ended(child);
       clearTimeout(impatient);
     }
-    for (const pid of engines) if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+    for (const pid of left) if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
     await rm(dataDir, { recursive: true, force: true });
   };
 
@@ -154,7 +155,7 @@ async function answers(origin: string): Promise<boolean> {
 }
 
 /** The engine outlives control, so it is found by the data directory that it was started with. */
-function processesNaming(text: string): number[] {
+function processesNaming(program: string, text: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
@@ -162,7 +163,7 @@ function processesNaming(text: string): number[] {
       try {
         const about =
           readFileSync(`/proc/${pid}/cmdline`, 'utf8') + readFileSync(`/proc/${pid}/environ`, 'utf8');
-        return pid !== process.pid && about.includes('switchyard-engine') && about.includes(text);
+        return pid !== process.pid && about.includes(program) && about.includes(text);
       } catch {
         return false;
       }

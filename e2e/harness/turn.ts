@@ -27,6 +27,8 @@ export interface TurnSwitchyard extends Switchyard {
   ) => Promise<{ readonly status: number; readonly body: unknown }>;
   readonly credential: (ttl?: number) => Promise<TurnCredential>;
   readonly revoke: (username: string) => Promise<void>;
+  /** Of the last server that control attached to; 0 where none was. */
+  readonly turnPid: () => number;
 }
 
 export async function startTurn(
@@ -68,6 +70,7 @@ export async function startTurn(
     ...switchyard,
     turnPort,
     turnTlsPort,
+    turnPid: () => lastPid(switchyard.log()),
     ask,
     async credential(ttl = 3600) {
       const { status, body } = await ask('generate', { ttl });
@@ -78,4 +81,10 @@ export async function startTurn(
       expect(await ask(`${username}/revoke`)).toEqual({ status: 204, body: undefined });
     },
   };
+}
+
+function lastPid(log: string): number {
+  // A line has control's own process ID too, before this one.
+  const attached = [...log.matchAll(/.*"pid":(\d+).*"TURN server attached"/g)].at(-1);
+  return Number(attached?.[1] ?? 0);
 }

@@ -1,5 +1,5 @@
 /** Switchyard as this backend uses it: the only file that has the secrets. */
-import { createClient } from '@switchyard/client';
+import { createClient, isApiError } from '@switchyard/client';
 import type { Config } from './config.ts';
 import type { Member } from './room.ts';
 
@@ -42,7 +42,12 @@ export function openSwitchyard(config: Config) {
     async close({ sessionId, mids }: Member): Promise<void> {
       if (sessionId === undefined || mids.size === 0) return;
       const tracks = [...mids].map((mid) => ({ mid }));
-      await client.closeTracks(sessionId, { tracks, force: true });
+      try {
+        await client.closeTracks(sessionId, { tracks, force: true });
+      } catch (error) {
+        // Its browser said goodbye, so the session is over already.
+        if (!isApiError(error) || error.code !== 'session_error') throw error;
+      }
     },
   };
 }
