@@ -22,13 +22,10 @@ export function describe(state: SessionState, type: 'offer' | 'answer', endpoint
   const lines = state.offer?.transceivers ?? state.transceivers;
   const bundle = lines.filter((line) => line.active).map((line) => line.mid);
   const sections = lines.map((line) => section(next, line, type, endpoint, line.mid === bundle[0]));
-  return {
-    next,
-    description: {
-      type,
-      sdp: writeSdp({ iceLite: state.thirdparty !== true, origin: next.origin, bundle, sections }),
-    },
-  };
+  const mixedExtensions = state.peer?.mixedExtensions ?? true;
+  const iceLite = state.thirdparty !== true;
+  const sdp = writeSdp({ iceLite, origin: next.origin, bundle, mixedExtensions, sections });
+  return { next, description: { type, sdp } };
 }
 
 function section(

@@ -46,6 +46,8 @@ const EXTENSION_KINDS: Readonly<Record<HeaderExtensionKind, EngineExtensionKind>
   'transport-wide-cc': EngineExtensionKind.TRANSPORT_WIDE_CC,
   'audio-level': EngineExtensionKind.AUDIO_LEVEL,
   'video-orientation': EngineExtensionKind.VIDEO_ORIENTATION,
+  'playout-delay': EngineExtensionKind.PLAYOUT_DELAY,
+  'dependency-descriptor': EngineExtensionKind.DEPENDENCY_DESCRIPTOR,
 };
 
 /** What the engine shall do for the session; an outstanding offer changes nothing before its answer. */
@@ -108,6 +110,7 @@ function transport(state: SessionState, peer: PeerTransport): MessageInitShape<t
       algorithm: ALGORITHMS[peer.fingerprint.algorithm],
       digest: Uint8Array.from(peer.fingerprint.digest.split(':'), (pair) => Number.parseInt(pair, 16)),
     },
+    mixedHeaderExtensions: peer.mixedExtensions,
     dtlsRole: peer.dtlsRole === 'active' ? DtlsRole.ACTIVE : DtlsRole.PASSIVE,
     headerExtensions: state.headerExtensions
       .filter((extension) => agreed.has(extension.id))

@@ -30,6 +30,18 @@ const EXTENSIONS: readonly { kind: HeaderExtensionKind; uri: string; media?: Med
       offered: true,
     },
     { kind: 'video-orientation', uri: 'urn:3gpp:video-orientation', media: 'video', offered: true },
+    {
+      kind: 'playout-delay',
+      uri: 'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay',
+      media: 'video',
+      offered: true,
+    },
+    {
+      kind: 'dependency-descriptor',
+      uri: 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension',
+      media: 'video',
+      offered: true,
+    },
   ];
 
 /** One-byte headers reach to 14 (RFC 8285 section 4.2). */

@@ -34,7 +34,9 @@ export type HeaderExtensionKind =
   | 'absolute-send-time'
   | 'transport-wide-cc'
   | 'audio-level'
-  | 'video-orientation';
+  | 'video-orientation'
+  | 'playout-delay'
+  | 'dependency-descriptor';
 
 export interface HeaderExtension {
   readonly id: number;
@@ -47,6 +49,8 @@ export interface PeerTransport {
   readonly fingerprint: { readonly algorithm: 'sha-256' | 'sha-384' | 'sha-512'; readonly digest: string };
   /** Where a full agent of ours finds the peer; absent for a lite one, which waits to be found. */
   readonly candidates?: readonly IceCandidate[];
+  /** It takes one-byte and two-byte extension headers on one stream (RFC 8285 section 6). */
+  readonly mixedExtensions: boolean;
   /** Our role, once the setup attributes decided it (RFC 8842 section 5). */
   readonly dtlsRole: 'active' | 'passive';
 }

@@ -122,6 +122,7 @@ export function readTransport(
     password: ice.password,
     fingerprint: { algorithm, digest },
     ...readCandidates(state, description, section),
+    mixedExtensions: description.mixedExtensions,
     dtlsRole: role(section.setup ?? 'active', type, peer?.dtlsRole),
   };
 }

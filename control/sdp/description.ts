@@ -4,6 +4,8 @@ export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
 export interface Description {
   readonly iceLite: boolean;
+  /** a=extmap-allow-mixed (RFC 8285 section 6), for all sections. */
+  readonly mixedExtensions: boolean;
   /** The mids of each a=group:BUNDLE (RFC 9143), in order. */
   readonly bundles: readonly (readonly string[])[];
   readonly media: readonly MediaSection[];

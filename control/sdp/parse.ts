@@ -32,6 +32,7 @@ export function parseSdp(text: string): ParseResult {
       ok: true,
       description: {
         iceLite: session.icelite !== undefined,
+        mixedExtensions: session.extmapAllowMixed !== undefined,
         bundles: (session.groups ?? [])
           .filter((group) => String(group.type) === 'BUNDLE')
           .map((group) => words(group.mids)),

@@ -7,6 +7,8 @@ export interface OutgoingDescription {
   readonly iceLite: boolean;
   readonly origin: { readonly id: string; readonly version: number };
   readonly bundle: readonly string[];
+  /** Whether to say that we take one-byte and two-byte extension headers (RFC 8285 section 6). */
+  readonly mixedExtensions: boolean;
   readonly sections: readonly OutgoingSection[];
 }
 
@@ -71,6 +73,7 @@ export function writeSdp(description: OutgoingDescription): string {
     name: '-',
     timing: { start: 0, stop: 0 },
     ...(iceLite ? { icelite: 'ice-lite' } : {}),
+    ...(description.mixedExtensions ? { extmapAllowMixed: 'extmap-allow-mixed' as const } : {}),
     ...(bundle.length === 0 ? {} : { groups: [{ type: 'BUNDLE', mids: bundle.join(' ') }] }),
     msidSemantic: { semantic: 'WMS', token: '*' },
     media: sections.map((section) =>

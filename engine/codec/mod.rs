@@ -1,6 +1,7 @@
 //! What the engine needs to know of codecs: where a stream can be joined.
 
 mod av1;
+pub mod dependency_descriptor;
 mod h264;
 mod h265;
 mod picture_numbers;

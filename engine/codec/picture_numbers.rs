@@ -10,6 +10,8 @@ pub struct PictureNumbers {
     pub picture_id: Option<u16>,
     /// TL0PICIDX.
     pub base_layer_index: Option<u8>,
+    /// The frame number of a dependency descriptor.
+    pub frame_number: Option<u16>,
 }
 
 /// What is added to a source's numbers; zero until the first change of source.
@@ -19,6 +21,8 @@ pub struct PictureOffsets {
     pub picture_id: u16,
     /// To TL0PICIDX.
     pub base_layer_index: u8,
+    /// To the frame number of a dependency descriptor.
+    pub frame_number: u16,
 }
 
 impl PictureNumbers {
@@ -29,6 +33,9 @@ impl PictureNumbers {
         PictureNumbers {
             picture_id: self.picture_id.map(id),
             base_layer_index: self.base_layer_index.map(index),
+            frame_number: self
+                .frame_number
+                .map(|number| number.wrapping_add(offsets.frame_number)),
         }
     }
 
@@ -42,6 +49,7 @@ impl PictureNumbers {
                 .base_layer_index
                 .zip(self.base_layer_index)
                 .map_or(0, index),
+            frame_number: last.frame_number.zip(self.frame_number).map_or(0, id),
         }
     }
 }
@@ -70,6 +78,7 @@ pub fn picture_numbers(codec: Codec, payload: &[u8]) -> PictureNumbers {
         base_layer_index: places
             .base_layer_index
             .and_then(|at| payload.get(at).copied()),
+        frame_number: None,
     }
 }
 

@@ -148,6 +148,7 @@ fn picture_numbers_are_read_and_go_on_by_an_offset() {
     let offsets = PictureOffsets {
         picture_id: 3,
         base_layer_index: 2,
+        frame_number: 0,
     };
     let cases: [(Codec, &[u8], PictureNumbers, &[u8]); 5] = [
         (
@@ -193,13 +194,14 @@ fn numbers(picture_id: Option<u16>, base_layer_index: Option<u8>) -> PictureNumb
     PictureNumbers {
         picture_id,
         base_layer_index,
+        frame_number: None,
     }
 }
 
 proptest! {
     #[test]
     fn any_payload_can_be_renumbered(mut payload in prop::collection::vec(any::<u8>(), 0..12), id: u16) {
-        let offsets = PictureOffsets { picture_id: id, base_layer_index: id as u8 };
+        let offsets = PictureOffsets { picture_id: id, base_layer_index: id as u8, frame_number: 0 };
         for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
             let before = payload.len();
             picture_numbers(codec, &payload);

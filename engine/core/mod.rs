@@ -24,6 +24,7 @@ mod channels;
 mod checks;
 mod counters;
 mod encodings;
+mod extensions;
 mod feedback_path;
 mod message_path;
 pub mod outbox;

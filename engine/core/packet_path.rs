@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::counters::Discard;
+use super::extensions::PassedValues;
 use super::outbox::{Outbox, SLOT_LEN};
-use super::session::{ExtensionIds, IncomingStream, MAX_LEARNED_STREAMS, Session};
+use super::session::{IncomingStream, MAX_LEARNED_STREAMS, Session};
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, requests};
 use crate::codec::{self, Codec, PictureOffsets};
@@ -62,10 +63,21 @@ impl Engine {
         let format = publication
             .format(header.payload_type)
             .ok_or(Discard::UnknownPayloadType)?;
-        let received = encoding.receive(format, &header, packet, payload, now)?;
+        let source = Source {
+            header: &header,
+            payload,
+            codec: format.codec,
+            clock_rate: format.clock_rate,
+            values: PassedValues::read(&header, packet, &session.extensions),
+            send_time: absolute_send_time(now.duration_since(self.started)),
+            now,
+        };
+        let descriptor = source.values.dependency_descriptor;
+        let received = encoding.receive(format, &header, packet, payload, descriptor, now)?;
         let became_active = publication.note_packet(now);
         self.after_receive(stream.encoding, &received, became_active, now, outbox);
-        self.fan_out(stream.encoding, &header, packet, &received, now, outbox)
+        self.fan_out(stream.encoding, &source, &received, outbox);
+        Ok(())
     }
 
     /// Timers and news that follow from a packet, none of which is due for most packets.
@@ -115,45 +127,29 @@ impl Engine {
     fn fan_out(
         &mut self,
         key: EncodingKey,
-        header: &Header,
-        packet: &[u8],
+        source: &Source<'_>,
         received: &Received,
-        now: Instant,
         outbox: &mut Outbox,
-    ) -> Result<(), Discard> {
+    ) {
         let encoding = &self.encodings[key];
-        let publication = &self.publications[encoding.publication];
-        let format = publication
-            .format(header.payload_type)
-            .ok_or(Discard::UnknownPayloadType)?;
-        let incoming = self.sessions[publication.session].extensions;
-        let source = Source {
-            header,
-            packet,
-            payload: header.payload(packet).map_err(|_| Discard::Malformed)?,
-            codec: format.codec,
-            values: ExtensionValues::read(header, packet, &incoming),
-            send_time: absolute_send_time(now.duration_since(self.started)),
-            now,
-        };
         for &subscriber in &encoding.subscriptions {
             let subscription = &mut self.subscriptions[subscriber];
             let session = &mut self.sessions[subscription.session];
             let sent = subscription
                 .rewrite(
                     key,
-                    header.payload_type,
-                    header.timestamp,
+                    source.header.payload_type,
+                    source.header.timestamp,
                     received,
-                    format.clock_rate,
-                    now,
+                    source.clock_rate,
+                    source.now,
                 )
                 .and_then(|rewritten| {
                     if rewritten.switched {
                         self.switched.push(subscriber);
                     }
                     send(
-                        &source,
+                        source,
                         &rewritten,
                         None,
                         false,
@@ -168,7 +164,6 @@ impl Engine {
             }
         }
         self.settle_switches();
-        Ok(())
     }
 
     /// Sends a packet of the cache again (RFC 4585 section 6.2.1), by RTX where agreed (RFC 4588).
@@ -217,10 +212,10 @@ impl Engine {
         let incoming = self.sessions[publication.session].extensions;
         let source = Source {
             header: &header,
-            packet,
             payload: header.payload(packet).ok()?,
             codec: publication.format(header.payload_type)?.codec,
-            values: ExtensionValues::read(&header, packet, &incoming),
+            clock_rate: publication.format(header.payload_type)?.clock_rate,
+            values: PassedValues::read(&header, packet, &incoming),
             send_time: absolute_send_time(now.duration_since(self.started)),
             now,
         };
@@ -256,10 +251,10 @@ impl Engine {
 /// A packet on its way to its subscribers.
 struct Source<'a> {
     header: &'a Header,
-    packet: &'a [u8],
     payload: &'a [u8],
     codec: Codec,
-    values: ExtensionValues,
+    clock_rate: u32,
+    values: PassedValues<'a>,
     send_time: [u8; 3],
     now: Instant,
 }
@@ -269,32 +264,6 @@ struct Rtx {
     payload_type: u8,
     ssrc: u32,
     index: u64,
-}
-
-/// Values of header extensions that pass from the publisher to the subscribers.
-struct ExtensionValues {
-    audio_level: Option<(usize, usize)>,
-    video_orientation: Option<(usize, usize)>,
-}
-
-impl ExtensionValues {
-    fn read(header: &Header, packet: &[u8], ids: &ExtensionIds) -> ExtensionValues {
-        let mut values = ExtensionValues {
-            audio_level: None,
-            video_orientation: None,
-        };
-        let base = packet.as_ptr() as usize;
-        for (id, value) in header.extensions(packet) {
-            let from = value.as_ptr() as usize - base;
-            let range = Some((from, from + value.len()));
-            if id == ids.audio_level {
-                values.audio_level = range;
-            } else if id == ids.video_orientation {
-                values.video_orientation = range;
-            }
-        }
-        values
-    }
 }
 
 /// 24 bits of seconds in 6.18 fixed point (the abs-send-time extension of WebRTC).
@@ -465,6 +434,7 @@ fn send(
         rewritten.timestamp,
         ssrc,
     );
+    source.values.select_form(&mut writer, &extensions);
     if extensions.mid != 0 && (!subscription.mid_known || rtx.is_some()) {
         writer.extension(extensions.mid, subscription.settings.mid.as_bytes());
     }
@@ -476,17 +446,11 @@ fn send(
         session.transport_sequence = number.wrapping_add(1);
         writer.extension(extensions.transport_wide_cc, &number.to_be_bytes());
     }
-    for (id, value) in [
-        (extensions.audio_level, source.values.audio_level),
-        (
-            extensions.video_orientation,
-            source.values.video_orientation,
-        ),
-    ] {
-        if let (true, Some((from, to))) = (id != 0, value) {
-            writer.extension(id, &source.packet[from..to]);
-        }
-    }
+    source.values.write(
+        &mut writer,
+        &extensions,
+        rewritten.picture_offsets.frame_number,
+    );
     let header_len = writer.finish();
     let mut length = header_len;
     if rtx.is_some() {

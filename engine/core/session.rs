@@ -24,6 +24,10 @@ pub struct ExtensionIds {
     pub transport_wide_cc: u8,
     pub audio_level: u8,
     pub video_orientation: u8,
+    pub playout_delay: u8,
+    pub dependency_descriptor: u8,
+    /// The peer takes the two-byte form beside the one-byte one.
+    pub mixed: bool,
 }
 
 /// What the packets of an SSRC are.

@@ -130,7 +130,9 @@ fn transport(transport: &proto::Transport) -> Result<(TransportSettings, Extensi
             .map(remote_candidate)
             .collect::<Result<_, _>>()?,
     };
-    Ok((settings, extensions(&transport.header_extensions)?))
+    let mut extensions = extensions(&transport.header_extensions)?;
+    extensions.mixed = transport.mixed_header_extensions;
+    Ok((settings, extensions))
 }
 
 /// Lengths after RFC 8839 section 5.4.
@@ -186,6 +188,8 @@ fn extensions(list: &[proto::HeaderExtension]) -> Result<ExtensionIds, String> {
             Kind::TransportWideCc => &mut ids.transport_wide_cc,
             Kind::AudioLevel => &mut ids.audio_level,
             Kind::VideoOrientation => &mut ids.video_orientation,
+            Kind::PlayoutDelay => &mut ids.playout_delay,
+            Kind::DependencyDescriptor => &mut ids.dependency_descriptor,
             Kind::Unspecified => return Err("a header extension has no kind".into()),
         };
         *field = id;

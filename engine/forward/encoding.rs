@@ -9,7 +9,7 @@ use super::key_frame::KeyFrameRequests;
 use super::loss::Losses;
 use super::publication::{Format, MediaKind};
 use super::reception::Reception;
-use crate::codec::{self, PictureNumbers};
+use crate::codec::{self, PictureNumbers, dependency_descriptor};
 use crate::core::{Discard, PublicationKey, SubscriptionKey};
 use crate::wire::rtp::Header;
 
@@ -100,7 +100,8 @@ impl Encoding {
         }
     }
 
-    /// Puts a decrypted packet into its place: order, losses, cache, key frame.
+    /// Puts a decrypted packet into its place: order, losses, cache, key frame. `descriptor` is its
+    /// dependency descriptor, where it has one.
     ///
     /// # Errors
     /// The reason why it is not to be forwarded.
@@ -110,6 +111,7 @@ impl Encoding {
         header: &Header,
         packet: &[u8],
         payload: &[u8],
+        descriptor: Option<&[u8]>,
         now: Instant,
     ) -> Result<Received, Discard> {
         if self.ssrc != Some(header.ssrc) {
@@ -136,7 +138,8 @@ impl Encoding {
         }
         self.cache.insert(extended, packet, now);
         self.bitrate.add(packet.len());
-        let key_frame = codec::starts_key_frame(format.codec, payload);
+        let key_frame = codec::starts_key_frame(format.codec, payload)
+            || descriptor.is_some_and(dependency_descriptor::starts_key_frame);
         if key_frame {
             self.key_frames.arrived();
             self.key_frames_are_told = true;
@@ -149,7 +152,10 @@ impl Encoding {
             key_frame,
             key_frames_are_told: self.key_frames_are_told,
             generation: self.generation,
-            numbers: codec::picture_numbers(format.codec, payload),
+            numbers: PictureNumbers {
+                frame_number: descriptor.and_then(dependency_descriptor::frame_number),
+                ..codec::picture_numbers(format.codec, payload)
+            },
             became_live,
         })
     }

@@ -401,6 +401,7 @@ mod tests {
             numbers: PictureNumbers {
                 picture_id: Some(extended as u16 & 0x7fff),
                 base_layer_index: None,
+                frame_number: None,
             },
             became_live: false,
         }

@@ -200,21 +200,22 @@ impl<'a> HeaderWriter<'a> {
         self.two_byte = true;
     }
 
-    /// Appends an element; skipped when the form cannot represent it or the buffer has no room.
-    pub fn extension(&mut self, id: u8, value: &[u8]) {
+    /// Appends an element and gives its value as written, to be changed in place; skipped, and nothing, when the
+    /// form cannot represent it or the buffer has no room.
+    pub fn extension(&mut self, id: u8, value: &[u8]) -> &mut [u8] {
         let representable = if self.two_byte {
             id != 0 && value.len() <= 255
         } else {
             matches!(id, 1..=14) && matches!(value.len(), 1..=16)
         };
         if !representable {
-            return;
+            return &mut [];
         }
         let prefix = 1 + usize::from(self.two_byte);
         let start = self.at + prefix;
         let end = start + value.len();
         if end.next_multiple_of(4) > self.buffer.len() {
-            return;
+            return &mut [];
         }
         if self.two_byte {
             self.buffer[self.at] = id;
@@ -224,6 +225,7 @@ impl<'a> HeaderWriter<'a> {
         }
         self.buffer[start..end].copy_from_slice(value);
         self.at = end;
+        &mut self.buffer[start..end]
     }
 
     /// Completes the header and returns its length; there is no extension when no element was written.

@@ -31,6 +31,8 @@ pub struct ReceivedPacket {
     pub timestamp: u32,
     pub ssrc: u32,
     pub payload: Vec<u8>,
+    /// Header extensions by ID.
+    pub extensions: Vec<(u8, Vec<u8>)>,
     /// When it came.
     pub at: Instant,
     /// Of the extension with that ID, if it has one.
@@ -327,6 +329,9 @@ impl Laboratory {
     ) -> Vec<u8> {
         let mut packet = vec![0; 2048];
         let mut writer = HeaderWriter::new(&mut packet, false, 96, sequence, timestamp, ssrc);
+        if extensions.iter().any(|(_, value)| value.len() > 16) {
+            writer.two_byte();
+        }
         for (id, value) in extensions {
             writer.extension(*id, value);
         }
@@ -438,6 +443,10 @@ impl Peer {
                     timestamp: header.timestamp,
                     ssrc: header.ssrc,
                     payload: payload.to_vec(),
+                    extensions: header
+                        .extensions(&datagram[..length])
+                        .map(|(id, value)| (id, value.to_vec()))
+                        .collect(),
                     at: now,
                     transport_sequence: header
                         .extensions(&datagram[..length])

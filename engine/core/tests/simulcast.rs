@@ -32,6 +32,15 @@ fn wish(rid: &str, follow_bandwidth: bool, replace_unavailable: bool) -> proto::
 impl Simulcast {
     /// By SSRC 1000, 1001, 1002, or by rid where `announced` is false.
     fn new(announced: bool, choice: Option<proto::EncodingChoice>) -> Simulcast {
+        Simulcast::with(announced, choice, |_| {})
+    }
+
+    /// The same with more to say of both peers' transports.
+    fn with(
+        announced: bool,
+        choice: Option<proto::EncodingChoice>,
+        agree: impl Fn(&mut proto::Transport),
+    ) -> Simulcast {
         let mut lab = Laboratory::new();
         let publisher = lab.join("publisher", |table| {
             let encodings = RIDS.iter().zip(1000..).map(|(rid, ssrc)| proto::Encoding {
@@ -51,9 +60,12 @@ impl Simulcast {
                 id: id.into(),
                 kind: kind.into(),
             });
-            table.transport.as_mut().unwrap().header_extensions = extensions.to_vec();
+            let transport = table.transport.as_mut().unwrap();
+            transport.header_extensions = extensions.to_vec();
+            agree(transport);
         });
         let subscriber = lab.join("subscriber", |table| {
+            agree(table.transport.as_mut().unwrap());
             table.subscriptions.push(proto::Subscription {
                 encoding_choice: choice.clone(),
                 ..peer::subscription()
@@ -225,5 +237,41 @@ fn a_table_with_wrong_encodings_is_refused() {
             })
             .collect();
         assert!(call.lab.request(peer::apply(table)).is_err());
+    }
+}
+
+/// A dependency descriptor of a frame with its structure, too long for the one-byte form.
+fn descriptor(frame_number: u16) -> Vec<u8> {
+    let [high, low] = frame_number.to_be_bytes();
+    [&[0x80, high, low, 0x80][..], &[7; 20]].concat()
+}
+
+#[test]
+fn dependency_descriptors_pass_whole_and_their_frame_numbers_go_on() {
+    const DESCRIPTOR: u8 = 5;
+    for mixed in [true, false] {
+        let choice = Some(wish("f", false, false));
+        let mut call = Simulcast::with(true, choice, |transport| {
+            let kind = proto::HeaderExtensionKind::DependencyDescriptor.into();
+            let id = DESCRIPTOR.into();
+            let extension = proto::HeaderExtension { id, kind };
+            transport.header_extensions.push(extension);
+            transport.mixed_header_extensions = mixed;
+        });
+        // The payload tells nothing, as one that is encrypted end to end.
+        let hidden = &[0x00, 0xff];
+        call.send(0, &[(DESCRIPTOR, &descriptor(500))], hidden);
+        call.wish(Some(wish("q", false, false)));
+        call.send(2, &[(DESCRIPTOR, &descriptor(9))], hidden);
+        let packets = call.lab.received(call.subscriber);
+        let got: Vec<_> = packets
+            .iter()
+            .map(|packet| &packet.extensions[..])
+            .collect();
+        let expected = [500, 501].map(|number| match mixed {
+            true => vec![(DESCRIPTOR, descriptor(number))],
+            false => Vec::new(),
+        });
+        assert_eq!(got, expected);
     }
 }
