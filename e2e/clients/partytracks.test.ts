@@ -81,6 +81,13 @@ test('partytracks pushes and pulls camera and microphone, prefers another encodi
     () => state(bobs),
     (seen) => seen.includes('inactive'),
   );
+  // It was the first m-line: Chromium begins another DTLS association for the rest, and the picture goes on.
+  const before = await figures('camera');
+  await until(
+    'more of the picture',
+    () => figures('camera'),
+    (seen) => (seen.framesDecoded ?? 0) > (before.framesDecoded ?? 0) + 30,
+  );
   await alice('stop', 'video');
   await until(
     'the closed push',

@@ -14,7 +14,7 @@ use crate::forward::publication::Publication;
 use crate::forward::subscription::Subscription;
 use crate::ice::{Addressee, addressee};
 use crate::link::proto;
-use crate::transport::TransportEvent;
+use crate::transport::{Path, TransportEvent};
 use crate::wire::demux::{DatagramKind, classify};
 
 mod apply;
@@ -220,7 +220,11 @@ impl Engine {
             .transport
             .as_mut()
             .ok_or(Discard::UnknownAddress)?;
-        transport.handle_dtls(&self.config.certificate, now, datagram);
+        let path = Path {
+            socket,
+            remote: source,
+        };
+        transport.handle_dtls(&self.config.certificate, now, path, datagram);
         self.drive_transport(key, socket, now, outbox);
         Ok(())
     }
@@ -252,6 +256,7 @@ impl Engine {
             return;
         };
         let mut state_changed = false;
+        let mut rekeyed = false;
         let by_address = &mut self.by_address;
         let checks = &mut self.checks;
         let counters = &mut self.counters;
@@ -277,11 +282,17 @@ impl Engine {
             TransportEvent::AddressValidated(address) => {
                 addresses.validate((socket, address), key, by_address);
             }
+            TransportEvent::Rekeyed => rekeyed = true,
             TransportEvent::StateChanged => state_changed = true,
         });
         let due = transport.next_timeout();
         self.timers
             .arm(&mut session.transport_timer, due, Timer::Transport(key));
+        if rekeyed {
+            for &subscription in &session.subscriptions {
+                self.subscriptions[subscription].begin_keys();
+            }
+        }
         if state_changed {
             let (state, _) = transport.state();
             self.events

@@ -162,6 +162,21 @@ impl Subscription {
         self.kind
     }
 
+    /// Other keys protect the stream from now on: a peer begins with a rollover counter of zero
+    /// (RFC 3711 section 3.3.1), so what is above 16 bits is taken off all numbers.
+    pub fn begin_keys(&mut self) {
+        let turns = self.next_outgoing & !0xffff;
+        self.next_outgoing -= turns;
+        self.rtx_index &= 0xffff;
+        self.mid_known = false;
+        if let Some(mapping) = &mut self.mapping {
+            // What was sent before the last turn cannot be asked for under the new keys.
+            let before = turns.saturating_sub(mapping.first_outgoing);
+            mapping.first_incoming += before;
+            mapping.first_outgoing = (mapping.first_outgoing + before) - turns;
+        }
+    }
+
     /// The encoding that it gets now.
     pub fn current(&self) -> Option<EncodingKey> {
         self.mapping.map(|mapping| mapping.encoding)

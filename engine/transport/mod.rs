@@ -1,7 +1,7 @@
 //! One session's way to its peer: ICE finds the path, DTLS makes the keys, SRTP uses them.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -10,6 +10,13 @@ use crate::ice::{
     Credentials, Ice, IceEvent, IceRole, RemoteCandidate, TransactionId, transaction_of_request,
 };
 use crate::srtp;
+
+mod successor;
+
+use successor::{Successor, is_client_hello};
+
+/// A peer that said goodbye may begin another association at once; else it is gone.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Everything that the descriptions say of the transport.
 #[derive(Clone, PartialEq, Eq)]
@@ -68,6 +75,11 @@ pub struct Transport {
     /// Present once one was nominated.
     pub path: Option<Path>,
     secured: bool,
+    /// Where the handshake came from.
+    handshake_path: Option<Path>,
+    successor: Option<Successor>,
+    /// Set while a peer that said goodbye may come back.
+    farewell_until: Option<Instant>,
     state: TransportState,
     since: Instant,
 }
@@ -89,6 +101,8 @@ pub enum TransportEvent {
     },
     /// Packets from this address belong to this session from now on.
     AddressValidated(SocketAddr),
+    /// Another association has taken the place of the first: its keys count packets anew.
+    Rekeyed,
     /// The state is another one.
     StateChanged,
 }
@@ -122,6 +136,9 @@ impl Transport {
             keys: None,
             path: None,
             secured: false,
+            handshake_path: None,
+            successor: None,
+            farewell_until: None,
             state: TransportState::Connecting,
             since: now,
         }
@@ -182,8 +199,30 @@ impl Transport {
     }
 
     /// Takes DTLS records from a validated address.
-    pub fn handle_dtls(&mut self, certificate: &Certificate, now: Instant, datagram: &[u8]) {
+    pub fn handle_dtls(
+        &mut self,
+        certificate: &Certificate,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+    ) {
+        if let Some(successor) = self.successor.as_mut().filter(|next| next.path == path) {
+            successor.dtls.handle_datagram(certificate, now, datagram);
+            return;
+        }
+        let begun = self.handshake_path.is_some();
+        let elsewhere = self.handshake_path != Some(path) || self.farewell_until.is_some();
+        let passive = self.settings.role == Role::Passive;
+        if passive && begun && elsewhere && self.successor.is_none() && is_client_hello(datagram) {
+            let mut next = Successor::new(certificate, &self.settings, path, now);
+            next.dtls.handle_datagram(certificate, now, datagram);
+            self.successor = Some(next);
+            return;
+        }
         self.dtls.handle_datagram(certificate, now, datagram);
+        if !self.secured {
+            self.handshake_path = Some(path);
+        }
     }
 
     /// The next record of application data that the peer sent.
@@ -206,6 +245,9 @@ impl Transport {
         if self.dtls.next_timeout().is_some_and(|at| at <= now) {
             self.dtls.handle_timeout(now);
         }
+        if let Some(successor) = &mut self.successor {
+            successor.dtls.handle_timeout(now);
+        }
     }
 
     /// When `handle_timeout` is due.
@@ -213,11 +255,13 @@ impl Transport {
         if self.state == TransportState::Closed {
             return None;
         }
-        let dtls = self.path.and(self.dtls.next_timeout());
-        match (self.ice.next_timeout(), dtls) {
-            (Some(ice), Some(dtls)) => Some(ice.min(dtls)),
-            (ice, dtls) => ice.or(dtls),
-        }
+        let due = [
+            self.ice.next_timeout(),
+            self.path.and(self.dtls.next_timeout()),
+            self.successor.as_ref().map(Successor::next_timeout),
+            self.farewell_until,
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// Says goodbye to the peer.
@@ -276,32 +320,80 @@ impl Transport {
             let event = self
                 .dtls
                 .poll(|record| each(TransportEvent::Send(path, record.to_vec())));
-            match event {
-                Some(DtlsEvent::Keys {
-                    profile,
-                    sender,
-                    receiver,
-                }) => {
-                    self.keys = Some(Keys {
-                        sender: srtp::Sender::new(profile, &sender),
-                        receiver: srtp::Receiver::new(profile, &receiver),
-                    });
-                    self.secured = true;
-                    self.settle(now);
-                }
-                Some(DtlsEvent::WithoutSrtp) => {
-                    self.secured = true;
-                    self.settle(now);
-                }
-                Some(DtlsEvent::Closed) => {
-                    self.keys = None;
-                    self.enter(TransportState::Closed, now);
-                }
-                None => {}
-            }
+            self.take_event(event, now);
+        }
+        if let Some(successor) = &mut self.successor {
+            let path = successor.path;
+            let event = successor.poll(now, |record| {
+                each(TransportEvent::Send(path, record.to_vec()));
+            });
+            self.succeed(event, now, &mut each);
+        }
+        if self.farewell_until.is_some_and(|until| until <= now) {
+            self.farewell_until = None;
+            self.enter(TransportState::Closed, now);
         }
         if before != self.state {
             each(TransportEvent::StateChanged);
+        }
+    }
+
+    fn take_event(&mut self, event: Option<DtlsEvent>, now: Instant) {
+        match event {
+            Some(DtlsEvent::Keys {
+                profile,
+                sender,
+                receiver,
+            }) => {
+                self.keys = Some(Keys {
+                    sender: srtp::Sender::new(profile, &sender),
+                    receiver: srtp::Receiver::new(profile, &receiver),
+                });
+                self.secured = true;
+                self.settle(now);
+            }
+            Some(DtlsEvent::WithoutSrtp) => {
+                self.secured = true;
+                self.settle(now);
+            }
+            Some(DtlsEvent::Closed) => self.part(now),
+            None => {}
+        }
+    }
+
+    /// The association ended. One that had been there may be followed by another, as this peer's server.
+    fn part(&mut self, now: Instant) {
+        let may_return = self.settings.role == Role::Passive && self.secured;
+        self.keys = None;
+        self.secured = false;
+        if may_return {
+            self.farewell_until = Some(now + FAREWELL);
+            self.enter(TransportState::Disconnected, now);
+        } else if self.farewell_until.is_none() {
+            self.enter(TransportState::Closed, now);
+        }
+    }
+
+    fn succeed(
+        &mut self,
+        event: Option<DtlsEvent>,
+        now: Instant,
+        each: &mut impl FnMut(TransportEvent),
+    ) {
+        match event {
+            None => {}
+            Some(DtlsEvent::Closed) => self.successor = None,
+            keys => {
+                if let Some(next) = self.successor.take() {
+                    self.dtls = next.dtls;
+                    self.handshake_path = Some(next.path);
+                    // ICE may hold on to the pair of the socket that the peer has closed until its checks fail.
+                    self.path = Some(next.path);
+                }
+                self.farewell_until = None;
+                self.take_event(keys, now);
+                each(TransportEvent::Rekeyed);
+            }
         }
     }
 

@@ -70,6 +70,8 @@ pub struct Laboratory {
     sent: Sent,
     now: Instant,
     peers: Vec<Peer>,
+    /// Addresses that peers had before: what still goes there is lost.
+    left: Vec<SocketAddr>,
     events: Vec<proto::Event>,
 }
 
@@ -94,6 +96,7 @@ impl Laboratory {
             sent,
             now,
             peers: Vec::new(),
+            left: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -149,6 +152,59 @@ impl Laboratory {
         self.deliver(index, &check);
         self.handshake(index);
         index
+    }
+
+    /// The peer begins another DTLS association from another port, as a browser whose first m-line was stopped.
+    pub fn begin_association(&mut self, index: usize, says_goodbye: bool) {
+        let fingerprint = Fingerprint {
+            algorithm: HashAlgorithm::Sha256,
+            digest: self.engine.config.certificate.sha256(),
+        };
+        if says_goodbye {
+            self.say_goodbye(index);
+        }
+        let now = self.now;
+        let peer = &mut self.peers[index];
+        self.left.push(peer.address);
+        peer.address.set_port(peer.address.port() + 100);
+        peer.dtls = Dtls::new(&peer.certificate, Role::Active, fingerprint, now);
+        peer.keys = None;
+        let check = self.check(index, PASSWORD);
+        self.deliver(index, &check);
+        self.handshake(index);
+    }
+
+    /// A datagram from an address that the peer has proved beside its own.
+    pub fn deliver_from_another_port(&mut self, index: usize, datagram: &[u8]) {
+        let own = self.peers[index].address;
+        self.peers[index].address.set_port(own.port() + 200);
+        self.left.push(self.peers[index].address);
+        let check = self.check(index, PASSWORD);
+        self.deliver(index, &check);
+        self.deliver(index, datagram);
+        self.peers[index].address = own;
+        let check = self.check(index, PASSWORD);
+        self.deliver(index, &check);
+    }
+
+    /// The peer closes its association.
+    pub fn say_goodbye(&mut self, index: usize) {
+        let mut records = Vec::new();
+        let dtls = &mut self.peers[index].dtls;
+        dtls.close();
+        dtls.poll(|record| records.push(record.to_vec()));
+        for record in records {
+            self.deliver(index, &record);
+        }
+    }
+
+    /// The states of transports that were told, in order.
+    pub fn transport_states(&self) -> Vec<i32> {
+        let states = self.events.iter().filter_map(|event| match &event.body {
+            Some(event::Body::TransportState(state)) => Some(*state),
+            _ => None,
+        });
+        states.collect()
     }
 
     fn handshake(&mut self, index: usize) {
@@ -256,8 +312,10 @@ impl Laboratory {
         let sent: Vec<_> = self.sent.lock().expect("not poisoned").drain(..).collect();
         for (to, datagram) in sent {
             let peer = self.peers.iter_mut().find(|peer| peer.address == to);
-            peer.expect("only peers get datagrams")
-                .take(self.now, datagram);
+            match peer {
+                Some(peer) => peer.take(self.now, datagram),
+                None => assert!(self.left.contains(&to), "only peers get datagrams"),
+            }
         }
     }
 
@@ -305,6 +363,22 @@ impl Laboratory {
             .filter(|change| change.channel_id == channel_id)
             .map(|change| (change.state, change.end))
             .collect()
+    }
+
+    /// A packet of the publisher's stream by its place in it, beyond what a sequence number can say.
+    pub fn protect_numbered(&mut self, index: usize, place: u64, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0; 256];
+        let (number, time) = (place as u16, (place * 960) as u32);
+        let writer = HeaderWriter::new(&mut packet, false, 96, number, time, PUBLISHER_SSRC);
+        let header = writer.finish();
+        let end = header + payload.len();
+        packet[header..end].copy_from_slice(payload);
+        let (sender, _) = self.peers[index].keys.as_mut().expect("connected");
+        let length = sender
+            .protect_rtp(&mut packet, end, header, place)
+            .expect("it fits");
+        packet.truncate(length);
+        packet
     }
 
     pub fn protect_media(

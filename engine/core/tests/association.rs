@@ -1,0 +1,70 @@
+//! A peer that begins another DTLS association under the same ICE credentials.
+
+use std::time::Duration;
+
+use super::peer::{self, Laboratory};
+use crate::codec::Codec;
+use crate::link::proto::TransportState;
+
+fn sound(lab: &mut Laboratory, publisher: usize, subscriber: usize, sequence: u16) -> usize {
+    lab.send_media(publisher, sequence, u32::from(sequence) * 960, b"sound");
+    lab.received(subscriber).len()
+}
+
+#[test]
+fn media_goes_on_under_the_new_keys_with_or_without_a_goodbye() {
+    for says_goodbye in [true, false] {
+        let mut lab = Laboratory::new();
+        let (publisher, subscriber) = lab.call(Codec::Opus);
+        assert_eq!(sound(&mut lab, publisher, subscriber, 1), 1);
+        lab.begin_association(subscriber, says_goodbye);
+        assert_eq!(sound(&mut lab, publisher, subscriber, 2), 1);
+        lab.begin_association(publisher, says_goodbye);
+        assert_eq!(sound(&mut lab, publisher, subscriber, 3), 1);
+        lab.advance(Duration::from_secs(4));
+        let closed: i32 = TransportState::Closed.into();
+        assert!(!lab.transport_states().contains(&closed));
+        assert_eq!(sound(&mut lab, publisher, subscriber, 4), 1);
+    }
+}
+
+/// A receiver takes the first packet under new keys for one of the first 65,536 (RFC 3711 section 3.3.1).
+#[test]
+fn a_long_stream_is_understood_under_new_keys() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    for turn in 0..70_000_u32 {
+        let datagram = lab.protect_numbered(publisher, u64::from(turn) + 1, b"sound");
+        lab.deliver(publisher, &datagram);
+    }
+    assert_eq!(lab.received(subscriber).len(), 70_000);
+    lab.begin_association(subscriber, false);
+    let datagram = lab.protect_numbered(publisher, 70_001, b"sound");
+    lab.deliver(publisher, &datagram);
+    assert_eq!(lab.received(subscriber).len(), 1);
+}
+
+#[test]
+fn a_goodbye_without_another_association_ends_the_transport() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    lab.say_goodbye(subscriber);
+    assert_eq!(sound(&mut lab, publisher, subscriber, 1), 0);
+    lab.advance(Duration::from_secs(3));
+    let closed: i32 = TransportState::Closed.into();
+    assert_eq!(lab.transport_states().last(), Some(&closed));
+}
+
+#[test]
+fn a_client_hello_that_leads_nowhere_changes_nothing() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    let hello = [&[22, 254, 253, 0, 0][..], &[0; 8], &[1], &[0; 40]].concat();
+    lab.deliver_from_another_port(subscriber, &hello);
+    lab.deliver(subscriber, &hello);
+    assert_eq!(sound(&mut lab, publisher, subscriber, 1), 1);
+    lab.advance(Duration::from_secs(12));
+    assert_eq!(sound(&mut lab, publisher, subscriber, 2), 1);
+    let table = lab.table(subscriber);
+    lab.request(peer::apply(table)).unwrap();
+}
