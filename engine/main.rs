@@ -64,12 +64,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .iter()
         .map(|&ip| SocketAddr::new(ip, arguments.port))
         .collect();
-    let sockets = worker::bind(&wanted)?;
-    let bound = sockets
-        .iter()
-        .map(|socket| socket.local_addr())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
+    let sockets = worker::Sockets::default();
+    let bound = sockets.bind(wanted.iter().copied())?;
     let candidates = if arguments.announce.is_empty() {
         bound.clone()
     } else {
@@ -78,8 +74,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         announced.map(|&ip| SocketAddr::new(ip, port)).collect()
     };
     tracing::info!(?bound, ?candidates, "receiving media");
+    let (more, listen) = (sockets.clone(), arguments.listen.clone());
     let config = EngineConfig {
         sockets: bound,
+        open_sockets: Box::new(move || more.bind(listen.iter().map(|&ip| SocketAddr::new(ip, 0)))),
         candidates,
         certificate: Certificate::generate()?,
     };
@@ -88,7 +86,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let (server, requests) = Server::listen(&arguments.socket, move || waker.wake())
         .map_err(|error| format!("{}: {error}", arguments.socket.display()))?;
     let engine = Engine::new(config, Instant::now());
-    worker::run(engine, sockets, poller, &server, &requests).map_err(|error| error.to_string())
+    worker::run(engine, &sockets, poller, &server, &requests).map_err(|error| error.to_string())
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {

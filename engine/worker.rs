@@ -1,8 +1,9 @@
 //! The loop of the forwarding thread: wait, take requests, take datagrams, do what is due, send.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -19,15 +20,34 @@ const BATCHES_IN_A_ROW: usize = 4;
 /// How long the farewells and the last answer may take to leave.
 const LEAVE_GRACE: Duration = Duration::from_millis(100);
 
-/// Opens a socket on each address.
-///
-/// # Errors
-/// The first address that cannot be used, by name.
-pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, String> {
-    let bind = |&address| {
-        net::bind(address).map_err(|error| format!("cannot receive media on {address}: {error}"))
-    };
-    addresses.iter().map(bind).collect()
+/// The sockets of the forwarding thread: more may be opened while it runs.
+#[derive(Clone, Default)]
+pub struct Sockets(Rc<RefCell<Vec<UdpSocket>>>);
+
+impl Sockets {
+    /// Opens a socket on each address, and gives the addresses with the ports that the kernel chose for zero.
+    ///
+    /// # Errors
+    /// The first address that cannot be used, by name; then none is open.
+    pub fn bind(
+        &self,
+        addresses: impl Iterator<Item = SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, String> {
+        let bind = |address| {
+            let socket = net::bind(address)?;
+            Ok((socket.local_addr()?, socket))
+        };
+        let opened = addresses
+            .map(|address| {
+                bind(address).map_err(|error: io::Error| {
+                    format!("cannot receive media on {address}: {error}")
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let (bound, sockets): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        self.0.borrow_mut().extend(sockets);
+        Ok(bound)
+    }
 }
 
 /// Runs until control tells the engine to leave.
@@ -36,24 +56,25 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, String> {
 /// The kernel's, from waiting.
 pub fn run(
     mut engine: Engine,
-    sockets: Vec<UdpSocket>,
+    sockets: &Sockets,
     mut poller: net::Poller,
     server: &Server,
     requests: &Receiver<Inbound>,
 ) -> io::Result<()> {
-    for (index, socket) in sockets.iter().enumerate() {
-        poller.add(socket, index)?;
-    }
-    let sockets: Arc<[UdpSocket]> = sockets.into();
+    let mut watched = 0;
     let mut outbox = Outbox::new(Box::new(KernelTransmit {
         sockets: sockets.clone(),
         sender: net::Sender::default(),
     }));
     let mut receiver = net::Receiver::default();
-    let mut ready = Vec::with_capacity(sockets.len());
+    let mut ready = Vec::new();
     let mut gathering = Gathering::default();
     let mut begin = Instant::now();
     loop {
+        for (index, socket) in sockets.0.borrow().iter().enumerate().skip(watched) {
+            poller.add(socket, index)?;
+            watched += 1;
+        }
         let wait = Instant::now();
         let due = [engine.next_timeout(), gathering.deadline()];
         let due = due.into_iter().flatten().min();
@@ -71,7 +92,7 @@ pub fn run(
             receive(
                 &mut engine,
                 &mut receiver,
-                &sockets[index],
+                &sockets.0.borrow()[index],
                 index,
                 &mut outbox,
             );
@@ -130,7 +151,7 @@ fn receive(
 
 /// The outbox's way to the kernel.
 struct KernelTransmit {
-    sockets: Arc<[UdpSocket]>,
+    sockets: Sockets,
     sender: net::Sender,
 }
 
@@ -138,14 +159,14 @@ impl Transmit for KernelTransmit {
     fn transmit(&mut self, messages: &mut dyn Iterator<Item = Message<'_>>, arena: &[u8]) {
         // One run for each row of messages from one socket; most servers have one that is busy.
         let mut messages = messages.peekable();
+        let sockets = self.sockets.0.borrow();
         while let Some(socket) = messages.peek().map(|message| message.socket) {
             let run = std::iter::from_fn(|| messages.next_if(|message| message.socket == socket));
             let run = run.map(|message| net::Message {
                 to: message.to,
                 datagrams: message.datagrams,
             });
-            self.sender
-                .send(&self.sockets[usize::from(socket)], arena, run);
+            self.sender.send(&sockets[usize::from(socket)], arena, run);
         }
     }
 }

@@ -97,6 +97,18 @@ test('two servers exchange tracks in both directions over one session', async ()
   await watches(full, a.sessionId);
 });
 
+test('several sessions between the same two servers live side by side', async () => {
+  const published = await publish(full);
+  const pairs = [];
+  for (let count = 0; count < 3; count += 1) {
+    const a = await newSide(full, '?thirdparty=true');
+    const b = await newSide(lite);
+    await carry(a, b, published, names);
+    pairs.push(b);
+  }
+  for (const { sessionId } of pairs) await watches(lite, sessionId);
+});
+
 test('the lite server may offer first', async () => {
   const a = await newSide(full, '?thirdparty=true');
   const b = await newSide(lite);

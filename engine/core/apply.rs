@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
+use super::outlets::Outlet;
 use super::session::{IncomingStream, Session};
 use super::table::{self, Table};
 use super::timers::Timer;
-use super::{EncodingKey, Engine, PublicationKey, SessionKey, SubscriptionKey};
+use super::{EncodingKey, Engine, EngineConfig, PublicationKey, SessionKey, SubscriptionKey};
 use crate::forward::encoding::Encoding;
 use crate::forward::publication::{MediaKind, Publication, PublicationSettings};
 use crate::forward::subscription::{Subscription, SubscriptionSettings};
+use crate::ice::IceRole;
 use crate::link::proto;
 use crate::transport::Transport;
 
@@ -21,6 +23,7 @@ impl Engine {
         let table = table::read(&request)?;
         let existing = self.by_id.get(&request.session_id).copied();
         self.check_transport(existing, &table)?;
+        let outlet = self.find_outlet(existing, &table)?;
 
         let key = existing.unwrap_or_else(|| {
             let key = self
@@ -30,6 +33,9 @@ impl Engine {
             key
         });
         self.sessions[key].control_state = request.control_state;
+        if let Some(outlet) = outlet {
+            self.sessions[key].outlet = outlet;
+        }
         self.apply_transport(key, &table, now);
         self.apply_publications(key, table.publications, now);
         self.apply_subscriptions(key, table.subscriptions, now);
@@ -59,6 +65,28 @@ impl Engine {
         }
     }
 
+    /// An outlet for the full agent that the table makes, none where it makes none.
+    fn find_outlet(
+        &mut self,
+        existing: Option<SessionKey>,
+        table: &Table,
+    ) -> Result<Option<Outlet>, String> {
+        let has_one = existing.is_some_and(|key| self.sessions[key].transport.is_some());
+        let (Some((settings, _)), false) = (&table.transport, has_one) else {
+            return Ok(None);
+        };
+        if settings.ice_role == IceRole::Lite {
+            return Ok(None);
+        }
+        let EngineConfig {
+            sockets,
+            open_sockets,
+            ..
+        } = &mut self.config;
+        let peers: Vec<_> = settings.peer_addresses().collect();
+        self.outlets.find(&peers, sockets, open_sockets).map(Some)
+    }
+
     fn apply_transport(&mut self, key: SessionKey, table: &Table, now: Instant) {
         let Some((settings, extensions)) = &table.transport else {
             self.end_transport(key);
@@ -66,16 +94,19 @@ impl Engine {
         };
         let session = &mut self.sessions[key];
         session.extensions = *extensions;
+        self.outlets
+            .take(&mut session.outlet, settings.peer_addresses());
+        let sockets = &self.config.sockets[self.outlets.range(&session.outlet)];
         match &mut session.transport {
             Some(transport) => {
                 self.by_ufrag.remove(&transport.settings().local.ufrag);
-                transport.update_ice(settings.clone(), &self.config.sockets, now);
+                transport.update_ice(settings.clone(), sockets, now);
             }
             None => {
                 session.transport = Some(Transport::new(
                     settings.clone(),
                     &self.config.certificate,
-                    &self.config.sockets,
+                    sockets,
                     now,
                 ));
             }
@@ -341,6 +372,7 @@ impl Engine {
         }
         session.addresses.clear(key, &mut self.by_address);
         self.checks.forget(&session.awaited_checks);
+        self.outlets.release(&session.outlet);
         if let Some(transport) = &session.transport {
             self.by_ufrag.remove(&transport.settings().local.ufrag);
         }

@@ -28,6 +28,7 @@ mod extensions;
 mod feedback_path;
 mod message_path;
 pub mod outbox;
+mod outlets;
 mod packet_path;
 mod reports;
 mod requests;
@@ -40,6 +41,8 @@ use checks::Checks;
 use counters::Counters;
 pub use counters::Discard;
 use outbox::Outbox;
+pub use outlets::OpenSockets;
+use outlets::Outlets;
 use session::{AddressMap, Session};
 use timers::{Timer, Timers};
 
@@ -60,6 +63,8 @@ new_key_type! {
 pub struct EngineConfig {
     /// The addresses of the bound sockets; the index is the socket's.
     pub sockets: Vec<SocketAddr>,
+    /// Opens more of them, for sessions with a peer with which another session speaks already.
+    pub open_sockets: OpenSockets,
     /// Where peers reach them.
     pub candidates: Vec<SocketAddr>,
     /// Our certificate.
@@ -81,6 +86,7 @@ pub struct Engine {
     by_ufrag: HashMap<String, SessionKey>,
     by_address: AddressMap,
     checks: Checks,
+    outlets: Outlets,
     timers: Timers,
     counters: Counters,
     events: VecDeque<proto::Event>,
@@ -95,6 +101,7 @@ impl Engine {
     /// An engine without sessions.
     pub fn new(config: EngineConfig, now: Instant) -> Engine {
         Engine {
+            outlets: Outlets::new(config.sockets.len()),
             config,
             started: now,
             sessions: SlotMap::with_key(),

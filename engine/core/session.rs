@@ -7,6 +7,7 @@ use std::time::Instant;
 use foldhash::fast::RandomState;
 
 use super::channels::{DataTransport, Pending, Streams};
+use super::outlets::Outlet;
 use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
 use crate::bandwidth::estimator::Estimator;
 use crate::bandwidth::pacer::Pacer;
@@ -89,6 +90,8 @@ pub struct Session {
     pub transport: Option<Transport>,
     pub transport_timer: Option<Instant>,
     pub addresses: Addresses,
+    /// From where its full agent speaks.
+    pub outlet: Outlet,
     /// Its entries in `Checks`, the oldest first.
     pub awaited_checks: VecDeque<TransactionId>,
     pub extensions: ExtensionIds,
@@ -136,6 +139,7 @@ impl Session {
             transport: None,
             transport_timer: None,
             addresses: Addresses::default(),
+            outlet: Outlet::default(),
             awaited_checks: VecDeque::new(),
             extensions: ExtensionIds::default(),
             publications: Vec::new(),

@@ -35,6 +35,15 @@ pub struct TransportSettings {
     pub remote_candidates: Vec<RemoteCandidate>,
 }
 
+impl TransportSettings {
+    /// Where the peer says that it is; nowhere for one that comes to us.
+    pub fn peer_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.remote_candidates
+            .iter()
+            .map(|candidate| candidate.address)
+    }
+}
+
 /// How far a transport has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TransportState {

@@ -39,8 +39,13 @@ impl Laboratory {
     fn new() -> Laboratory {
         let now = Instant::now();
         let (recorder, sent) = Recorder::new();
+        let mut port = 7000;
         let config = EngineConfig {
             sockets: vec![address(7000)],
+            open_sockets: Box::new(move || {
+                port += 1;
+                Ok(vec![address(port)])
+            }),
             candidates: vec![address(7000)],
             certificate: Certificate::generate().expect("a certificate"),
         };
@@ -422,5 +427,9 @@ fn a_closed_session_leaves_no_checks_behind() {
         .remove_session("a")
         .expect("the session is there");
     assert!(lab.engine.checks.is_empty());
+    let mut sockets = vec![address(7000)];
+    let mut none: super::super::OpenSockets = Box::new(|| Err("none".into()));
+    let outlet = lab.engine.outlets.find(&[PEER], &mut sockets, &mut none);
+    assert!(outlet.is_ok(), "the peer's address is free again");
     assert!(lab.engine.by_address.is_empty());
 }
