@@ -152,6 +152,7 @@ impl Engine {
                     .insert(Publication::new(settings, key, now)),
             };
             self.apply_encodings(publication, now);
+            self.expect_media(publication);
             kept.push(publication);
         }
         for ended in before.into_iter().flatten() {

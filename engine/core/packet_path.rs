@@ -108,6 +108,7 @@ impl Engine {
     }
 
     fn publication_began(&mut self, key: PublicationKey, now: Instant) {
+        self.expect_media(key);
         let publication = &self.publications[key];
         let session = &mut self.sessions[publication.session];
         self.events.push_back(requests::publication_event(
@@ -115,8 +116,6 @@ impl Engine {
             publication.settings.id,
             Activity::Active,
         ));
-        let silent_at = now + publication.settings.silent_after;
-        self.timers.add(silent_at, Timer::Silence(key));
         self.timers.arm(
             &mut session.report_timer,
             Some(now + super::reports::INTERVAL),

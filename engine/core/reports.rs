@@ -102,17 +102,28 @@ impl Engine {
         }
     }
 
-    /// Notices a publication without media.
+    /// Looks at a publication again when it would be silent.
+    pub(super) fn expect_media(&mut self, key: PublicationKey) {
+        let publication = &mut self.publications[key];
+        let silent_at = Some(publication.silent_at());
+        self.timers.arm(
+            &mut publication.silence_timer,
+            silent_at,
+            Timer::Silence(key),
+        );
+    }
+
+    /// Notices a publication without media, one that never had any too.
     pub(super) fn silence_due(&mut self, key: PublicationKey, now: Instant) {
         let Some(publication) = self.publications.get_mut(key) else {
             return;
         };
-        if publication.activity != Activity::Active {
+        publication.silence_timer = None;
+        if publication.activity == Activity::Silent {
             return;
         }
-        let silent_at = publication.last_packet + publication.settings.silent_after;
-        if silent_at > now {
-            self.timers.add(silent_at, Timer::Silence(key));
+        if publication.silent_at() > now {
+            self.expect_media(key);
             return;
         }
         publication.activity = Activity::Silent;

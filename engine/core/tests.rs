@@ -178,6 +178,18 @@ fn silence_is_told_once_and_ended_publications_forward_nothing() {
 }
 
 #[test]
+fn a_publication_that_never_sent_is_silent_too() {
+    let mut lab = Laboratory::new();
+    let (publisher, _) = lab.call(Codec::Opus);
+    lab.advance(Duration::from_secs(6));
+    assert_eq!(lab.publication_states(), [3]);
+    // It may begin late all the same.
+    lab.send_media(publisher, 1, 0, b"sound");
+    lab.advance(Duration::from_secs(6));
+    assert_eq!(lab.publication_states(), [3, 2, 3]);
+}
+
+#[test]
 fn a_closed_session_leaves_nothing_behind() {
     let mut lab = Laboratory::new();
     lab.call(Codec::Vp8);

@@ -86,6 +86,8 @@ pub struct Publication {
     pub activity: Activity,
     /// When the last packet of any encoding came.
     pub last_packet: Instant,
+    /// When the engine looks whether media still comes.
+    pub silence_timer: Option<Instant>,
     /// When the engine looks at the encodings' rates next.
     pub layers_timer: Option<Instant>,
 }
@@ -100,6 +102,7 @@ impl Publication {
             subscriptions: Vec::new(),
             activity: Activity::Waiting,
             last_packet: now,
+            silence_timer: None,
             layers_timer: None,
         }
     }
@@ -118,6 +121,11 @@ impl Publication {
             .formats
             .iter()
             .find(|format| format.rtx_payload_type == Some(rtx_payload_type))
+    }
+
+    /// When it is silent, without another packet.
+    pub fn silent_at(&self) -> Instant {
+        self.last_packet + self.settings.silent_after
     }
 
     /// Notes a packet; true when media came for the first time, or again after a silence.
