@@ -31,7 +31,9 @@ impl Engine {
         }
         if let Some(encoding) = wanted {
             self.attach(key, encoding);
-            if has[1] != wanted {
+            // One that is not connected asks once it is: the answer to a request before that would be lost,
+            // and the publisher would pass over the next request.
+            if has[1] != wanted && self.is_connected(key) {
                 self.want_key_frame_for_joined(encoding, now);
             }
         }
@@ -88,6 +90,12 @@ impl Engine {
                 self.detach(key, left);
             }
         }
+    }
+
+    fn is_connected(&mut self, key: SubscriptionKey) -> bool {
+        let session = self.subscriptions[key].session;
+        let transport = self.sessions[session].transport.as_mut();
+        transport.is_some_and(|transport| transport.outgoing().is_some())
     }
 
     /// A subscriber waits for this encoding's key frame.

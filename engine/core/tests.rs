@@ -50,6 +50,25 @@ fn video_begins_at_the_key_frame_that_the_joining_subscriber_asked_for() {
 }
 
 #[test]
+fn a_subscriber_that_is_not_connected_yet_asks_for_no_key_frame() {
+    let mut lab = Laboratory::new();
+    let publisher = lab.join("publisher", |table| {
+        table.publications.push(peer::publication(Codec::Vp8));
+    });
+    lab.send_media(publisher, 100, 0, VP8_DELTA);
+    let mut waiting = lab.table(publisher);
+    waiting.session_id = "waiting".into();
+    waiting.publications.clear();
+    waiting.subscriptions.push(peer::subscription());
+    waiting.transport.as_mut().expect("a transport").local_ufrag = "server-waiting".into();
+    lab.request(peer::apply(waiting))
+        .expect("the table is right");
+    lab.send_media(publisher, 101, 3000, VP8_DELTA);
+    lab.advance(Duration::from_secs(2));
+    assert_eq!(lab.feedback(publisher).pli, 0);
+}
+
+#[test]
 fn a_lost_packet_is_asked_for_and_a_subscriber_gets_its_own_losses_again() {
     let mut lab = Laboratory::new();
     let (publisher, subscriber) = lab.call(Codec::Vp8);

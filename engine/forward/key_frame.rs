@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 /// Between two requests, whoever asks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A subscriber that joins does not wait for the interval, unless one was asked for just now.
-const JOIN_INTERVAL: Duration = Duration::from_millis(200);
+/// A subscriber that joins does not wait for the interval, unless one was asked for just now: libwebrtc passes over
+/// a request within 300 ms of the last key frame, and the next one would only be due after the interval.
+const JOIN_INTERVAL: Duration = Duration::from_millis(350);
 /// Requests without a key frame in return; an encrypted payload may never show one.
 const MAX_REQUESTS: u8 = 6;
 
