@@ -1,17 +1,14 @@
 /** The page: one click publishes and pulls back; `?pull=<session>&tracks=a,b` pulls another tab's tracks. */
-import { publish, pull } from './call.js';
+import { publish, pull, pullChat } from './call.js';
+import { chatBox } from './chat.js';
+import { element } from './element.js';
 import { type Figures, figuresOf } from './figures.js';
-
-function element<T extends HTMLElement>(id: string, kind: new () => T): T {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
-  return found;
-}
 
 const start = element('start', HTMLButtonElement);
 const status = element('status', HTMLParagraphElement);
 const query = new URLSearchParams(location.search);
 const publisher = query.get('pull');
+const chat = chatBox();
 
 function say(text: string, kind: 'progress' | 'problem' = 'progress') {
   status.textContent = text;
@@ -41,8 +38,9 @@ function watch(connection: RTCPeerConnection, direction: 'inbound-rtp' | 'outbou
 async function pullInto(sessionId: string, trackNames: string[]) {
   const stream = new MediaStream();
   element('pulled', HTMLVideoElement).srcObject = stream;
-  const { connection } = await pull(sessionId, trackNames, stream);
-  watch(connection, 'inbound-rtp', 'pulledFigures');
+  const session = await pull(sessionId, trackNames, stream);
+  watch(session.connection, 'inbound-rtp', 'pulledFigures');
+  return session;
 }
 
 async function publishAndPull() {
@@ -53,7 +51,8 @@ async function publishAndPull() {
   });
   element('original', HTMLVideoElement).srcObject = stream;
   say('Publishing…');
-  const { session, trackNames } = await publish(stream);
+  const { session, trackNames, chat: channel } = await publish(stream);
+  chat.publish(channel);
   watch(session.connection, 'outbound-rtp', 'originalFigures');
   say('Pulling back…');
   await pullInto(session.sessionId, trackNames);
@@ -71,7 +70,8 @@ async function publishAndPull() {
 
 async function pullOnly(sessionId: string) {
   say('Pulling…');
-  await pullInto(sessionId, (query.get('tracks') ?? 'audio,video').split(','));
+  const session = await pullInto(sessionId, (query.get('tracks') ?? 'audio,video').split(','));
+  chat.join(await pullChat(session, sessionId), session.sessionId);
   say(`Live. Pulling from session ${sessionId}`);
 }
 

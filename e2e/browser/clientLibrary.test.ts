@@ -115,3 +115,47 @@ test('a pulled track is switched to another publisher without negotiating', asyn
   expect((await client.getSession(viewer.sessionId)).tracks).toMatchObject([{ sessionId: second.sessionId }]);
   expect(await viewer.call('update', '99', second.sessionId, 'camera')).toBe('update_track_error');
 });
+
+test('a data channel is one call, with media and without', async () => {
+  const [publisher, viewer] = [await openPage(), await openPage()];
+  const limited = { ordered: false, maxRetransmits: 3 };
+  // At once: the offer of the first channel must not cross the push's.
+  const [, ...opened] = await Promise.all([
+    publisher.call('push', ['camera']),
+    publisher.call('publishChannel', 'chat'),
+    publisher.call('publishChannel', 'positions'),
+  ]);
+  expect(opened).toMatchObject([limited, limited]);
+  expect(await viewer.call('pullChannel', publisher.sessionId, 'nobody', false)).toEqual({
+    error: 'not_found_track_error',
+  });
+  expect(await viewer.call('pullChannel', publisher.sessionId, 'chat', true)).toMatchObject({
+    ordered: true,
+  });
+  expect(await viewer.call('pullChannel', publisher.sessionId, 'positions', false)).toMatchObject({
+    ordered: true,
+  });
+  for (const page of [publisher, viewer])
+    for (const name of ['chat', 'positions'])
+      await until(
+        `${name} open`,
+        () => page.call('channelState', name),
+        (state) => state === 'open',
+      );
+  // Without the right to reply it goes nowhere; sent first, it would be there by the time of the reply.
+  await viewer.call('send', 'positions', 'dropped');
+  await viewer.call('send', 'chat', 'reply');
+  await publisher.call('send', 'chat', 'to all');
+  for (const [page, text] of [
+    [publisher, 'reply'],
+    [viewer, 'to all'],
+  ] as const)
+    await until(
+      text,
+      () => page.call('texts', 'chat'),
+      (texts) => texts.join() === text,
+    );
+  expect(await publisher.call('texts', 'positions')).toEqual([]);
+  await viewer.call('pull', publisher.sessionId, ['camera']);
+  await plays(viewer, 'camera');
+});

@@ -1,9 +1,10 @@
 /** Makes a page an endpoint by the client library alone: what an application writes. */
 import { createClient, isApiError } from '@switchyard/client';
-import { type MediaSession, openMediaSession } from '@switchyard/client/browser';
+import { type MediaSession, type OpenedChannel, openMediaSession } from '@switchyard/client/browser';
 
 let session: MediaSession | undefined;
 const received = new Map<string, HTMLVideoElement>();
+const channels = new Map<string, { channel: RTCDataChannel; texts: string[] }>();
 
 function opened(): MediaSession {
   if (session === undefined) throw new Error('open first');
@@ -65,11 +66,45 @@ function play(trackName: string, track: MediaStreamTrack): void {
   received.set(trackName, player);
 }
 
+const publishChannel = async (dataChannelName: string) =>
+  listen(await opened().publishChannel({ dataChannelName, ordered: false, maxRetransmits: 3 }));
+
+const pullChannel = async (sessionId: string, dataChannelName: string, canReply: boolean) =>
+  listen(await opened().pullChannel({ sessionId, dataChannelName, canReply }));
+
+function listen({ dataChannelName, channel, error }: OpenedChannel) {
+  if (channel !== undefined) {
+    const texts: string[] = [];
+    channel.onmessage = ({ data }) => texts.push(String(data));
+    channels.set(dataChannelName, { channel, texts });
+  }
+  return { error: error?.code, ordered: channel?.ordered, maxRetransmits: channel?.maxRetransmits };
+}
+
+const channelState = (name: string) => channels.get(name)?.channel.readyState;
+const send = (name: string, text: string): void => channels.get(name)?.channel.send(text);
+const texts = (name: string): readonly string[] => channels.get(name)?.texts ?? [];
+
 const frames = (trackName: string): number =>
   received.get(trackName)?.getVideoPlaybackQuality().totalVideoFrames ?? 0;
 
 const state = (): string => `${opened().connection.signalingState} ${opened().connection.connectionState}`;
 
-const pageApi = { open, push, pull, pushAndPullAtOnce, update, close, refusal, frames, state };
+const pageApi = {
+  open,
+  push,
+  pull,
+  pushAndPullAtOnce,
+  update,
+  close,
+  publishChannel,
+  pullChannel,
+  channelState,
+  send,
+  texts,
+  refusal,
+  frames,
+  state,
+};
 export type MediaSessionPage = typeof pageApi;
 Object.assign(globalThis, { pageApi });

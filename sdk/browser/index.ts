@@ -1,4 +1,5 @@
 /** For browsers: one RTCPeerConnection as one session, with the offer/answer loop inside. */
+export type { ChannelWish, OpenedChannel, PullChannelWish } from './channels.ts';
 export { type MediaSession, openMediaSession, type SessionOptions } from './mediaSession.ts';
 export type {
   ChangedTrack,

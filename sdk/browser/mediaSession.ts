@@ -1,4 +1,5 @@
 import type { Client, SessionDescription, TrackResult } from '../generated/api.ts';
+import { type ChannelWish, channelsOf, type OpenedChannel, type PullChannelWish } from './channels.ts';
 import { inOrder } from './inOrder.ts';
 import { sendersOf } from './senders.ts';
 import {
@@ -21,6 +22,10 @@ export interface MediaSession {
   pull(wishes: readonly PullWish[]): Promise<readonly PulledTrack[]>;
   /** Switches what pulled tracks receive, another track or encoding, without negotiating anew. */
   update(changes: readonly TrackChange[]): Promise<readonly ChangedTrack[]>;
+  /** Publishes a data channel; rejects when the request is refused as a whole. */
+  publishChannel(wish: ChannelWish): Promise<OpenedChannel>;
+  /** Receives another session's data channel; rejects when the request is refused as a whole. */
+  pullChannel(wish: PullChannelWish): Promise<OpenedChannel>;
   /** Stops transceivers of this session by their mids and tells the server. */
   close(mids: readonly string[]): Promise<void>;
   /** Offers anew: after `connection.restartIce()`, or when directions were changed. */
@@ -47,6 +52,7 @@ export async function openMediaSession(client: Client, options: SessionOptions =
   // Offers of both sides must never cross: one negotiation at a time.
   const queue = inOrder();
   const senders = sendersOf(connection);
+  const channels = channelsOf(client, sessionId, connection, answer);
 
   async function offer(): Promise<SessionDescription> {
     await connection.setLocalDescription(await connection.createOffer());
@@ -152,6 +158,8 @@ export async function openMediaSession(client: Client, options: SessionOptions =
     push: (wishes) => queue(() => push(wishes)),
     pull: (wishes) => queue(() => pull(wishes)),
     update: (changes) => queue(() => update(changes)),
+    publishChannel: (wish) => queue(() => channels.publish(wish)),
+    pullChannel: (wish) => queue(() => channels.pull(wish)),
     close: (mids) => queue(() => close(mids)),
     renegotiate: () =>
       queue(async () => {

@@ -1,4 +1,4 @@
-import type { SimulcastPreference, TrackResult } from '../generated/api.ts';
+import type { DataChannelResult, SimulcastPreference, TrackResult } from '../generated/api.ts';
 
 /** A track to publish. */
 export interface PushWish {
@@ -33,7 +33,7 @@ export interface ChangedTrack {
   readonly error?: ItemError;
 }
 
-/** Why one track of several failed; the others are there. */
+/** Why one track or data channel failed; others of the request are there. */
 export interface ItemError {
   readonly code: string;
   readonly description: string;
@@ -57,9 +57,9 @@ export interface PulledTrack {
 }
 
 /** The failure of one item, if it failed. */
-export function errorOf(result: TrackResult | undefined): { readonly error?: ItemError } {
+export function errorOf(result: TrackResult | DataChannelResult | undefined): { readonly error?: ItemError } {
   if (result === undefined)
-    return { error: { code: 'backend_error', description: 'The server said nothing of this track.' } };
+    return { error: { code: 'backend_error', description: 'The server said nothing of this item.' } };
   const { errorCode, errorDescription = '' } = result;
   return errorCode === undefined ? {} : { error: { code: errorCode, description: errorDescription } };
 }
