@@ -6,6 +6,8 @@ export default defineConfig({
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     fileParallelism: false,
+    // Browsers on a crowded machine now and then miss a moment; what fails twice is broken. Retries are printed.
+    retry: 1,
     testTimeout: 90_000,
     hookTimeout: 60_000,
   },

@@ -13,7 +13,7 @@ use crate::srtp;
 
 mod successor;
 
-use successor::{Successor, is_client_hello};
+use successor::{ClientRandom, Successor, client_random};
 
 /// A peer that said goodbye may begin another association at once; else it is gone.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -84,8 +84,8 @@ pub struct Transport {
     /// Present once one was nominated.
     pub path: Option<Path>,
     secured: bool,
-    /// Where the handshake came from.
-    handshake_path: Option<Path>,
+    /// Of the handshake that made the association: from where the peer began it, and how.
+    handshake: Option<(Path, ClientRandom)>,
     successor: Option<Successor>,
     /// Set while a peer that said goodbye may come back.
     farewell_until: Option<Instant>,
@@ -145,7 +145,7 @@ impl Transport {
             keys: None,
             path: None,
             secured: false,
-            handshake_path: None,
+            handshake: None,
             successor: None,
             farewell_until: None,
             state: TransportState::Connecting,
@@ -219,19 +219,20 @@ impl Transport {
             successor.dtls.handle_datagram(certificate, now, datagram);
             return;
         }
-        let begun = self.handshake_path.is_some();
-        let elsewhere = self.handshake_path != Some(path) || self.farewell_until.is_some();
-        let passive = self.settings.role == Role::Passive;
-        if passive && begun && elsewhere && self.successor.is_none() && is_client_hello(datagram) {
-            let mut next = Successor::new(certificate, &self.settings, path, now);
-            next.dtls.handle_datagram(certificate, now, datagram);
-            self.successor = Some(next);
-            return;
+        if self.settings.role == Role::Passive
+            && let Some(random) = client_random(datagram)
+        {
+            let (from, known) = *self.handshake.get_or_insert((path, random));
+            // From the same address it would take the running association's records: only after a goodbye.
+            let may_begin = from != path || self.farewell_until.is_some();
+            if known != random && may_begin && self.successor.is_none() {
+                let mut next = Successor::new(certificate, &self.settings, path, random, now);
+                next.dtls.handle_datagram(certificate, now, datagram);
+                self.successor = Some(next);
+                return;
+            }
         }
         self.dtls.handle_datagram(certificate, now, datagram);
-        if !self.secured {
-            self.handshake_path = Some(path);
-        }
     }
 
     /// The next record of application data that the peer sent.
@@ -395,7 +396,7 @@ impl Transport {
             keys => {
                 if let Some(next) = self.successor.take() {
                     self.dtls = next.dtls;
-                    self.handshake_path = Some(next.path);
+                    self.handshake = Some((next.path, next.random));
                     // ICE may hold on to the pair of the socket that the peer has closed until its checks fail.
                     self.path = Some(next.path);
                 }

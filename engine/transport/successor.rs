@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Successor {
     /// Where its handshake comes from.
     pub path: Path,
+    /// Of its first message.
+    pub random: ClientRandom,
     /// Itself.
     pub dtls: Dtls,
     expires: Instant,
@@ -27,11 +29,13 @@ impl Successor {
         certificate: &Certificate,
         settings: &TransportSettings,
         path: Path,
+        random: ClientRandom,
         now: Instant,
     ) -> Successor {
         let fingerprint = settings.fingerprint.clone();
         Successor {
             path,
+            random,
             dtls: Dtls::new(certificate, settings.role, fingerprint, now),
             expires: now + PATIENCE,
         }
@@ -53,8 +57,18 @@ impl Successor {
     }
 }
 
-/// Whether a datagram begins a handshake: a handshake record of epoch 0 with a ClientHello in it
-/// (RFC 6347 section 4.1 and 4.2.2; DTLS 1.3 writes the same).
-pub fn is_client_hello(datagram: &[u8]) -> bool {
-    matches!(datagram, [22, _, _, 0, 0, _, _, _, _, _, _, _, _, 1, ..])
+/// The random of a handshake's first message, by which handshakes are told apart: one that is sent again, on
+/// whichever path, has the same.
+pub type ClientRandom = [u8; 32];
+
+/// Where it stands: behind a record's header (13 bytes), a message's (12) and the version (RFC 6347 section 4.2.2,
+/// RFC 5246 section 7.4.1.2; DTLS 1.3 writes the same).
+const RANDOM: usize = 27;
+
+/// Reads it from a datagram that begins with a ClientHello: a handshake record of epoch 0.
+pub fn client_random(datagram: &[u8]) -> Option<ClientRandom> {
+    let [22, _, _, 0, 0, _, _, _, _, _, _, _, _, 1, ..] = datagram else {
+        return None;
+    };
+    datagram.get(RANDOM..)?.first_chunk().copied()
 }
