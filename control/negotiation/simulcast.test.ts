@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as negotiation from './index.ts';
-import { session, testEndpoint, viewerAnswer } from './recorded.ts';
+import { recording, session, testEndpoint, viewerAnswer } from './recorded.ts';
 import type { SessionState } from './state.ts';
 
 const endpoint = testEndpoint();
-const PLAIN = readFileSync(new URL('./recordings/chromium-sendonly-offer.sdp', import.meta.url), 'utf8');
+const PLAIN = recording('chromium-sendonly-offer');
 const RID_LINES = ['f', 'h', 'q'].map((rid) => `a=rid:${rid} send\r\n`).join('');
 /** As Chromium offers three encodings by rid: without SSRCs. */
 const BY_RID = `${PLAIN.replaceAll(/a=ssrc(-group)?:.*\r\n/g, '')}${RID_LINES}a=simulcast:send f;h;q\r\n`;
