@@ -2,7 +2,10 @@
 //! its lowest encoding first, then upwards one encoding at a time. Pure.
 
 /// An encoding above the current one must fit with this to spare: no switching to and fro.
-const UPGRADE_MARGIN: f64 = 1.1;
+const UPGRADE_MARGIN: f64 = 1.05;
+/// On overuse the estimate goes to 85 % of what came (`rate_controller`), though all of it was carried: what is
+/// held may stay within what this was a part of.
+const BACK_OFF: f64 = 0.85;
 /// Encodings that are looked at.
 pub const MAX_ENCODINGS: usize = 8;
 
@@ -27,6 +30,15 @@ impl Demand {
         self.rates.iter().copied().max().unwrap_or(0)
     }
 
+    /// The estimate that lets it use its best encoding, in bit/s.
+    pub fn wish(&self) -> u64 {
+        if self.is_audio {
+            self.most()
+        } else {
+            (self.most() as f64 * UPGRADE_MARGIN) as u64 + 1
+        }
+    }
+
     fn encodings(&self) -> impl Iterator<Item = u64> {
         self.rates.into_iter().take_while(|&rate| rate > 0)
     }
@@ -34,10 +46,12 @@ impl Demand {
 
 /// Shares `estimate` bit/s; writes each demand's budget.
 ///
-/// `keep_one`: the first video keeps its lowest encoding even where it does not fit. A picture that
-/// stutters is better than none, and without packets nothing is learnt about the way.
-pub fn share(estimate: u64, demands: &mut [Demand], keep_one: bool) {
+/// The first video keeps its lowest encoding even where it does not fit: a picture that stutters is better
+/// than none, and without packets nothing is learnt about the way. On a `crowded` way nothing is held that the
+/// estimate does not carry.
+pub fn share(estimate: u64, demands: &mut [Demand], crowded: bool) {
     let mut free = estimate as f64;
+    let slack = if crowded { 0.0 } else { free / BACK_OFF - free };
     for demand in demands.iter_mut().filter(|demand| demand.is_audio) {
         demand.budget = demand.most();
         free -= demand.budget as f64;
@@ -65,13 +79,13 @@ pub fn share(estimate: u64, demands: &mut [Demand], keep_one: bool) {
                 continue;
             };
             let held = demand.current.is_some_and(|current| current >= rate);
-            let needed = if held {
-                rate as f64
+            let (needed, free_for_it) = if held {
+                (rate as f64, free + slack)
             } else {
-                rate as f64 * UPGRADE_MARGIN
+                (rate as f64 * UPGRADE_MARGIN, free)
             };
-            let must = keep_one && rank == 0 && step == 0;
-            if must || needed - below as f64 <= free {
+            let must = rank == 0 && step == 0;
+            if must || needed - below as f64 <= free_for_it {
                 demand.budget = rate;
                 free -= (rate - below.min(rate)) as f64;
             }
@@ -137,8 +151,21 @@ mod tests {
     #[test]
     fn what_is_held_is_not_given_up_for_the_margin() {
         let mut demands = [demand(false, 0, &LADDER)];
-        assert_eq!(budgets(540_000, &mut demands), [150_000]);
+        assert_eq!(budgets(510_000, &mut demands), [150_000]);
         demands[0].current = Some(500_000);
-        assert_eq!(budgets(540_000, &mut demands), [500_000]);
+        assert_eq!(budgets(510_000, &mut demands), [500_000]);
+    }
+
+    #[test]
+    fn what_was_carried_is_held_through_a_back_off_unless_a_queue_stands() {
+        let mut demands = [audio(), demand(false, 0, &LADDER)];
+        demands[1].current = Some(500_000);
+        let backed_off = 470_000;
+        share(backed_off, &mut demands, false);
+        assert_eq!(demands[1].budget, 500_000);
+        share(backed_off, &mut demands, true);
+        assert_eq!(demands[1].budget, 150_000);
+        share(400_000, &mut demands, false);
+        assert_eq!(demands[1].budget, 150_000, "that was not carried");
     }
 }

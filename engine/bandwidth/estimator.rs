@@ -14,7 +14,7 @@ use super::slope_estimator::SlopeEstimator;
 use crate::wire::rtcp::TransportFeedback;
 
 /// Before anything is known, in bit/s.
-const START: f64 = 1e6;
+const START: f64 = 300e3;
 /// Bounds of the estimate, in bit/s: whatever a peer says.
 const LOWEST: f64 = 30e3;
 const HIGHEST: f64 = 1e9;
@@ -36,6 +36,11 @@ const SILENCE_FACTOR: f64 = 0.7;
 /// Losses of this share are a full queue's, where all packets waited for so long.
 const OVERFLOW_LOSS: f64 = 0.02;
 const OVERFLOW_QUEUE_MS: f64 = 15.0;
+/// A queue in which each packet waits so long, for so long, stands.
+const STANDING_QUEUE_MS: f64 = 50.0;
+const STANDING: Duration = Duration::from_millis(300);
+/// The way is taken for crowded so long after a sign of it.
+const CROWDED: Duration = Duration::from_secs(1);
 /// One unit of the reference time of feedback, in ms, and of an arrival within it.
 const REFERENCE_MS: f64 = 64.0;
 const TICK_MS: f64 = 0.25;
@@ -54,6 +59,8 @@ pub struct Estimator {
     slope: SlopeEstimator,
     detector: OveruseDetector,
     queue: QueueDelay,
+    queue_since: Option<Instant>,
+    crowded_until: Option<Instant>,
     controller: RateController,
     losses: LossEstimator,
     acked: AckedBitrate,
@@ -82,6 +89,8 @@ impl Estimator {
             slope: SlopeEstimator::default(),
             detector: OveruseDetector::default(),
             queue: QueueDelay::new(now),
+            queue_since: None,
+            crowded_until: None,
             controller: RateController::new(START, now),
             losses: LossEstimator::new(),
             acked: AckedBitrate::default(),
@@ -245,6 +254,7 @@ impl Estimator {
         if usage == Usage::Normal && overflows {
             usage = Usage::Over;
         }
+        self.note_queue(least_queue, overflows, now);
         // The queue that a probe made is no overuse: it ends with the probe.
         if usage == Usage::Over && self.proved_within(PROBE_QUEUE, now).is_some() {
             usage = Usage::Under;
@@ -264,6 +274,34 @@ impl Estimator {
         }
         self.losses.update(self.controller.rate(), acked, now);
         self.bound(now);
+    }
+
+    fn note_queue(&mut self, least_ms: f64, overflows: bool, now: Instant) {
+        if (STANDING_QUEUE_MS..f64::INFINITY).contains(&least_ms) {
+            self.queue_since.get_or_insert(now);
+        } else {
+            self.queue_since = None;
+        }
+        let stands = self
+            .queue_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= STANDING);
+        if stands || overflows {
+            self.crowded_until = Some(now + CROWDED);
+        }
+    }
+
+    /// Whether more is sent than the way carries, by a queue that stands or overflows.
+    pub fn is_crowded(&self, now: Instant) -> bool {
+        self.crowded_until.is_some_and(|until| now < until)
+    }
+
+    /// The way is another one: nothing that was measured holds.
+    pub fn begin_path(&mut self, now: Instant) {
+        *self = Estimator {
+            wanted: self.wanted,
+            has_feedback: self.has_feedback,
+            ..Estimator::new(now)
+        };
     }
 
     /// What the way has carried: what came lately, or what a probe showed just now.

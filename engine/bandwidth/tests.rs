@@ -169,6 +169,66 @@ fn a_tcp_flow_does_not_starve_it() {
     }
 }
 
+/// Encodings cannot follow the estimate, and nobody sends more than the best one: what is used depends on whether
+/// that is found to fit, and held.
+#[test]
+fn a_call_gets_the_best_encoding_that_a_constant_link_carries() {
+    for rate in [500e3, 1e6, 2e6, 5e6] {
+        for part in [0.5, 0.6, 0.7, 0.8, 0.85, 0.9] {
+            let best = part * rate - 50e3;
+            let mut network = Network::new(Link::of(rate), 1);
+            let flow = network.add(Source::call(&[0.1 * rate, 0.3 * rate, best]));
+            let up = network.run_until(seconds(10), |network| network.sending(flow) == best);
+            assert!(up < seconds(3), "{rate}, {part}: {up:?}");
+            network.run(seconds(10));
+            network.reset_figures();
+            network.run(seconds(30));
+            let figures = network.figures(flow);
+            let used = figures.received_bits / 30.0 / rate;
+            assert!(used > 0.98 * part, "{rate}, {part}: {used}, {figures:?}");
+            assert!(figures.lost_share() < 0.02, "{rate}, {part}: {figures:?}");
+            assert!(figures.longest_queue_ms < 150.0, "{figures:?}");
+        }
+    }
+}
+
+/// One that the link does not carry is tried at times, and left before its queue is long.
+#[test]
+fn an_encoding_that_does_not_fit_makes_no_loss() {
+    for rate in [500e3, 1e6, 2e6, 5e6] {
+        for part in [0.95, 1.0, 1.1, 1.5] {
+            let mut network = Network::new(Link::of(rate), 1);
+            let ladder = [0.1 * rate, 0.3 * rate, part * rate - 50e3];
+            let flow = network.add(Source::call(&ladder));
+            network.run(seconds(60));
+            let figures = network.figures(flow);
+            assert!(figures.received_bits / 60.0 > 0.3 * rate, "{figures:?}");
+            assert!(figures.lost_share() < 0.02, "{rate}, {part}: {figures:?}");
+            assert!(
+                figures.longest_queue_ms < 300.0,
+                "{rate}, {part}: {figures:?}"
+            );
+        }
+    }
+}
+
+/// A viewer on a slow link begins with what that carries, and one on a fast link is soon at the best.
+#[test]
+fn the_first_seconds_fit_any_link() {
+    for (rate, expected) in [(300e3, 150e3), (700e3, 500e3), (3e6, 1.5e6), (20e6, 1.5e6)] {
+        let mut network = Network::new(Link::of(rate), 1);
+        let flow = network.add(Source::call(&LAYERS));
+        assert_eq!(network.sending(flow), 150e3, "the least one first");
+        let reached = network.run_until(seconds(5), |n| n.sending(flow) == expected);
+        assert!(reached < seconds(2), "{rate}: {reached:?}");
+        network.run(seconds(10));
+        assert_eq!(network.sending(flow), expected);
+        let figures = network.figures(flow);
+        assert!(figures.lost_share() < 0.01, "{rate}: {figures:?}");
+        assert!(figures.longest_queue_ms < 350.0, "{rate}: {figures:?}");
+    }
+}
+
 /// Feedback with any statuses, as bytes.
 fn lie(base: u16, count: u16, reference: u32, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x8f, 205, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2];

@@ -96,7 +96,9 @@ impl Engine {
     /// Sends repairs and padding as far as they may leave now.
     pub(super) fn send_extras(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
         while let Some((subscription, lost)) = self.sessions[key].pacer.next(now) {
-            self.retransmit(subscription, lost, now, outbox);
+            if self.retransmit(subscription, lost, now, outbox).is_none() {
+                self.counters.packets_asked_in_vain += 1;
+            }
         }
         self.send_padding(key, now, outbox);
         let session = &mut self.sessions[key];
@@ -157,8 +159,9 @@ impl Engine {
             .enumerate()
             .map(|(place, &subscription)| self.demand(subscription, place as u32, now))
             .collect();
-        allocation::share(estimate, &mut demands, true);
-        let wanted = demands.iter().map(Demand::most).sum();
+        let crowded = self.sessions[key].estimator.is_crowded(now);
+        allocation::share(estimate, &mut demands, crowded);
+        let wanted = demands.iter().map(Demand::wish).sum();
         self.sessions[key].estimator.set_wanted(wanted);
         for (subscription, demand) in subscriptions.into_iter().zip(&demands) {
             self.set_budget(subscription, demand, now);

@@ -84,6 +84,8 @@ pub struct Counters {
     pub packets_forwarded: u64,
     /// Packets sent again.
     pub packets_retransmitted: u64,
+    /// Packets asked for again that are not there any more, or are of an encoding that was left.
+    pub packets_asked_in_vain: u64,
     /// Packets sent again to fill a probe.
     pub packets_padded: u64,
     /// Key frames asked for.
@@ -108,6 +110,7 @@ impl Counters {
             ("packets_received", self.packets_received),
             ("packets_forwarded", self.packets_forwarded),
             ("packets_retransmitted", self.packets_retransmitted),
+            ("packets_asked_in_vain", self.packets_asked_in_vain),
             ("packets_padded", self.packets_padded),
             ("key_frames_requested", self.key_frames_requested),
             ("messages_received", self.messages_received),

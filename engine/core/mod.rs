@@ -295,6 +295,7 @@ impl Engine {
         let due = transport.next_timeout();
         self.timers
             .arm(&mut session.transport_timer, due, Timer::Transport(key));
+        let path = transport.path;
         if rekeyed {
             for &subscription in &session.subscriptions {
                 self.subscriptions[subscription].begin_keys();
@@ -306,7 +307,20 @@ impl Engine {
                 .push_back(requests::transport_event(&session.id, state));
             self.transport_changed(key, now);
         }
+        if let Some(path) = path {
+            self.path_found(key, path, now);
+        }
         self.receive_data(key, now);
+    }
+
+    /// Another way carries what it carries, whatever the one before did.
+    fn path_found(&mut self, key: SessionKey, path: Path, now: Instant) {
+        let session = &mut self.sessions[key];
+        let before = session.estimated_path.replace(path);
+        if before.is_some_and(|before| before != path) {
+            session.estimator.begin_path(now);
+            self.begin_allocation(key, now);
+        }
     }
 
     /// A subscriber that has just connected wants key frames at once.

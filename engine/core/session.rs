@@ -12,7 +12,7 @@ use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey, SubscriptionKey
 use crate::bandwidth::estimator::Estimator;
 use crate::bandwidth::pacer::Pacer;
 use crate::ice::TransactionId;
-use crate::transport::Transport;
+use crate::transport::{Path, Transport};
 use crate::wire::rtcp::transport_feedback::Arrivals;
 
 /// The IDs of the session's RTP header extensions; zero: not agreed.
@@ -112,6 +112,8 @@ pub struct Session {
     pub transport_sequence: u16,
     /// What the way to the peer carries.
     pub estimator: Estimator,
+    /// The way that it is about.
+    pub estimated_path: Option<Path>,
     /// Retransmissions that the peer asked for.
     pub pacer: Pacer<(SubscriptionKey, u16)>,
     pub bandwidth_timer: Option<Instant>,
@@ -153,6 +155,7 @@ impl Session {
             report_timer: None,
             transport_sequence: 0,
             estimator: Estimator::new(now),
+            estimated_path: None,
             pacer: Pacer::new(now),
             bandwidth_timer: None,
             allocated: 0,

@@ -36,19 +36,23 @@ impl Bitrate {
             return;
         }
         let rate = self.bytes * 8_000_000 / window.as_micros().max(1) as u64;
-        // Rates rise at once and fall slowly: a layer that pauses between frames has not become cheaper.
-        self.current = if rate > self.current {
-            rate
-        } else {
-            (self.current * 3 + rate) / 4
+        // A layer that pauses between frames has not become cheaper, and one with a key frame not much dearer.
+        self.current = match self.current {
+            0 => rate,
+            current if rate > current => (current + rate) / 2,
+            current => (current * 3 + rate) / 4,
         };
         self.bytes = 0;
         self.since = now;
     }
 
-    /// Bits a second.
+    /// Bits a second; before the first window ended, what came so far as if it were all of one: it tells
+    /// larger encodings from smaller ones.
     pub fn bits_per_second(&self) -> u64 {
-        self.current
+        match self.current {
+            0 => self.bytes * 8_000 / SHORTEST_WINDOW.as_millis() as u64,
+            current => current,
+        }
     }
 }
 
@@ -57,15 +61,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_rises_at_once_and_falls_slowly() {
+    fn a_rate_rises_faster_than_it_falls() {
         let start = Instant::now();
         let mut rate = Bitrate::new(start);
         rate.add(50_000);
         rate.measure(start + Duration::from_millis(100));
-        assert_eq!(rate.bits_per_second(), 0, "the window is too short");
+        assert_eq!(rate.bits_per_second(), 1_000_000, "a first guess");
         rate.measure(start + Duration::from_millis(500));
         assert_eq!(rate.bits_per_second(), 800_000);
         rate.measure(start + Duration::from_millis(1000));
         assert_eq!(rate.bits_per_second(), 600_000);
+        rate.add(75_000);
+        rate.measure(start + Duration::from_millis(1500));
+        assert_eq!(rate.bits_per_second(), 900_000);
     }
 }

@@ -13,6 +13,9 @@ use crate::codec::{self, PictureNumbers, dependency_descriptor};
 use crate::core::{Discard, PublicationKey, SubscriptionKey};
 use crate::wire::rtp::Header;
 
+/// Bytes that a subscriber's copy has more: SRTP's tag, and extensions such as the transport-wide number.
+const SUBSCRIBERS_OVERHEAD: usize = 24;
+
 /// The peer's last sender report (RFC 3550 section 6.4.1).
 #[derive(Clone, Copy)]
 pub struct SenderClock {
@@ -137,7 +140,7 @@ impl Encoding {
             }
         }
         self.cache.insert(extended, packet, now);
-        self.bitrate.add(packet.len());
+        self.bitrate.add(packet.len() + SUBSCRIBERS_OVERHEAD);
         let key_frame = codec::starts_key_frame(format.codec, payload)
             || descriptor.is_some_and(dependency_descriptor::starts_key_frame);
         if key_frame {

@@ -49,6 +49,10 @@ pub struct Source {
     pub constant: bool,
     /// A TCP flow's window in packets (RFC 5681) in place of a rate.
     pub window: Option<f64>,
+    /// bit/s of small packets beside it, always whole.
+    pub audio: f64,
+    /// Frames differ in length as an encoder's do, and another encoding begins with a key frame.
+    pub encoded: bool,
 }
 
 impl Source {
@@ -58,6 +62,8 @@ impl Source {
             ladder: Vec::new(),
             constant: false,
             window: None,
+            audio: 0.0,
+            encoded: false,
         }
     }
 
@@ -67,7 +73,25 @@ impl Source {
             ladder: ladder.to_vec(),
             constant: false,
             window: None,
+            audio: 0.0,
+            encoded: false,
         }
+    }
+
+    /// A call: audio, and a video as encoders make it.
+    pub fn call(ladder: &[f64]) -> Source {
+        let audio = 50e3;
+        Source {
+            audio,
+            encoded: true,
+            most: audio + ladder.iter().copied().fold(0.0, f64::max),
+            ..Source::layered(ladder)
+        }
+    }
+
+    /// As `Demand::wish`.
+    fn margin(&self) -> f64 {
+        if self.ladder.is_empty() { 1.0 } else { 1.06 }
     }
 
     pub fn constant(rate: f64) -> Source {
@@ -76,6 +100,8 @@ impl Source {
             ladder: Vec::new(),
             constant: true,
             window: None,
+            audio: 0.0,
+            encoded: false,
         }
     }
 
@@ -88,7 +114,7 @@ impl Source {
     }
 
     /// bit/s that it sends under an estimate, when it sent `current` before.
-    fn rate(&self, estimate: f64, current: f64) -> f64 {
+    fn rate(&self, estimate: f64, current: f64, crowded: bool) -> f64 {
         if self.constant {
             return self.most;
         }
@@ -106,7 +132,11 @@ impl Source {
             current: Some(current as u64),
             budget: 0,
         }];
-        share(estimate as u64, &mut demand, true);
+        share(
+            (estimate - self.audio).max(0.0) as u64,
+            &mut demand,
+            crowded,
+        );
         demand[0].budget as f64
     }
 }
@@ -135,6 +165,9 @@ struct Flow {
     /// Bytes of the current frame that are still to be sent.
     frame: f64,
     next_frame: Instant,
+    next_audio: Instant,
+    count: u32,
+    key_frame: bool,
     arrivals: Arrivals,
     next_feedback: Instant,
     next_tick: Instant,
@@ -207,7 +240,7 @@ impl Network {
     /// Adds a flow, which begins at once.
     pub fn add(&mut self, source: Source) -> usize {
         let mut estimator = Estimator::new(self.now);
-        estimator.set_wanted(source.most as u64);
+        estimator.set_wanted((source.most * source.margin()) as u64);
         // Flows do not beat in time with each other.
         let offset = Duration::from_micros(self.flows.len() as u64 * 7_300);
         self.flows.push(Flow {
@@ -217,6 +250,9 @@ impl Network {
             rate: 0.0,
             frame: 0.0,
             next_frame: self.now + offset,
+            next_audio: self.now,
+            count: 0,
+            key_frame: true,
             arrivals: Arrivals::new(),
             next_feedback: self.now + FEEDBACK_INTERVAL,
             next_tick: self.now,
@@ -242,7 +278,8 @@ impl Network {
     /// What the flow sends at the moment, in bit/s.
     pub fn sending(&self, flow: usize) -> f64 {
         let state = &self.flows[flow];
-        state.source.rate(self.estimate(flow), state.rate)
+        let crowded = state.estimator.is_crowded(self.now);
+        state.source.rate(self.estimate(flow), state.rate, crowded)
     }
 
     pub fn figures(&self, flow: usize) -> Figures {
@@ -297,20 +334,34 @@ impl Network {
         if !flow.active {
             return;
         }
-        if rate > 1.5 * std::mem::replace(&mut flow.rate, rate) {
+        let before = std::mem::replace(&mut flow.rate, rate);
+        if rate > 1.5 * before {
             flow.estimator.expect_jump();
         }
+        flow.key_frame |= rate != before;
         if now >= flow.next_tick {
             flow.next_tick += Duration::from_millis(100);
             flow.estimator.tick(now);
         }
         if now >= flow.next_frame {
             flow.next_frame += Duration::from_micros(33_333);
-            flow.frame += rate / 8.0 / 30.0;
+            let key_frame = std::mem::take(&mut flow.key_frame);
+            flow.count += 1;
+            // The same mean: 0.6 to 1.4 of it.
+            let varies = match (flow.source.encoded, key_frame) {
+                (false, _) => 1.0,
+                (true, true) => 4.0,
+                (true, false) => 0.6 + f64::from(flow.count * 7 % 9) / 10.0,
+            };
+            flow.frame += varies * rate / 8.0 / 30.0;
+        }
+        let mut sizes = Vec::new();
+        if flow.source.audio > 0.0 && now >= flow.next_audio {
+            flow.next_audio += Duration::from_millis(20);
+            sizes.push(((flow.source.audio / 8.0 / 50.0) as u16, false));
         }
         // A publisher's pacer: two and a half times the rate.
         let mut budget = (rate * 2.5 / 8.0 / 1e3).max(f64::from(PACKET));
-        let mut sizes = Vec::new();
         while flow.frame >= 1.0 && budget >= 1.0 {
             let size = flow.frame.min(f64::from(PACKET)).max(100.0);
             flow.frame = (flow.frame - size).max(0.0);

@@ -126,6 +126,13 @@ impl Call {
         }
     }
 
+    fn estimate(&self) -> u64 {
+        let mut sessions = self.lab.engine.sessions.values();
+        let session = sessions.find(|session| session.id == "subscriber");
+        let estimator = &session.expect("it is there").estimator;
+        estimator.bits_per_second(self.lab.now()).expect("known")
+    }
+
     fn remb(&mut self, bits_per_second: u32) {
         let exponent = 32 - bits_per_second.leading_zeros().min(14) - 18;
         let word = exponent << 18 | bits_per_second >> exponent;
@@ -164,12 +171,28 @@ fn feedback_lets_the_estimate_rise_to_the_best_encoding_with_little_padding() {
 fn a_peer_that_agrees_to_feedback_and_gives_none_is_not_limited_for_ever() {
     let mut call = Call::new(true);
     call.run(Duration::from_secs(2), false);
-    assert_eq!(call.last_encoding, Some(1), "a guess at first");
+    assert_eq!(call.last_encoding, Some(2), "a guess at first");
     call.run(Duration::from_secs(4), false);
     assert_eq!(call.last_encoding, Some(0));
     assert_eq!(call.lab.counter("packets_padded"), 0);
 }
 
+#[test]
+fn another_path_is_measured_afresh() {
+    let mut call = Call::new(true);
+    call.run(Duration::from_secs(8), true);
+    assert_eq!(call.last_encoding, Some(0));
+    let (before, padded) = (call.estimate(), call.lab.counter("packets_padded"));
+    call.lab.change_path(call.subscriber);
+    assert!(call.estimate() < before / 2, "{before}");
+    call.run(Duration::from_secs(3), true);
+    assert!(call.lab.counter("packets_padded") > padded, "it is probed");
+    assert_eq!(call.last_encoding, Some(0));
+    call.lab.check_again(call.subscriber);
+    assert!(call.estimate() > 1_000_000, "the same path once more");
+}
+
+/// A subscriber that asks for the whole cache again and again makes the engine send less than twice what it would.
 #[test]
 fn a_flood_of_nacks_for_everything_is_not_amplified() {
     let mut call = Call::new(true);
@@ -190,6 +213,8 @@ fn a_flood_of_nacks_for_everything_is_not_amplified() {
     let (media, repeated) = (call.media, call.repeated);
     assert!(call.lab.counter("packets_retransmitted") > 100);
     assert!(repeated <= media + 32 * 1024, "{repeated} of {media}");
+    let amplified = (media + repeated - 32 * 1024) as f64 / media as f64;
+    assert!(amplified < 2.0, "{amplified}");
 }
 
 /// Run by hand, optimised: what a forwarded packet costs the engine before the system call, with congestion

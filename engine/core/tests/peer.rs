@@ -188,6 +188,16 @@ impl Laboratory {
         self.deliver(index, &check);
     }
 
+    /// The peer goes on from another port: ICE nominates it, and the association stays.
+    pub fn change_path(&mut self, index: usize) {
+        self.left.push(self.peers[index].address);
+        let port = self.peers[index].address.port();
+        self.peers[index].address.set_port(port + 300);
+        // Only a pair of higher priority takes a nominated one's place.
+        let check = self.check_of(index, PASSWORD, 200);
+        self.deliver(index, &check);
+    }
+
     /// The peer closes its association.
     pub fn say_goodbye(&mut self, index: usize) {
         let mut records = Vec::new();
@@ -238,9 +248,13 @@ impl Laboratory {
     }
 
     fn check(&self, index: usize, password: &str) -> Vec<u8> {
+        self.check_of(index, password, 100)
+    }
+
+    fn check_of(&self, index: usize, password: &str, priority: u32) -> Vec<u8> {
         let name = self.peers[index].name;
         let user = format!("server-{name}:peer-{name}");
-        let message = StunMessage::binding_request(&user, TransId::new(), true, 1, 100, true);
+        let message = StunMessage::binding_request(&user, TransId::new(), true, 1, priority, true);
         let mut buffer = vec![0; 512];
         let hmac = |key: &[u8], parts: &[&[u8]]| DefaultSha1HmacProvider.sha1_hmac(key, parts);
         let length = message
