@@ -11,17 +11,19 @@ use switchyard_net as net;
 
 /// Destinations, as many as a large room has.
 const DESTINATIONS: usize = 200;
-/// Bytes of a packet before its tag, and from one to the next in memory.
-const PACKET: usize = 1180;
+/// Bytes of a packet before its tag, of video and of Opus, and from one to the next in memory.
+const VIDEO: usize = 1180;
+const AUDIO: usize = 100;
 const STRIDE: usize = 1216;
 const HEADER: usize = 12;
-/// Datagrams of one destination that leave together; 1 is sendmmsg alone.
-const TOGETHER: [usize; 4] = [1, 3, 8, 10];
+/// Bytes of a packet, and how many of one destination leave together; 1 is sendmmsg alone.
+const SHAPES: [(usize, usize); 5] = [(AUDIO, 1), (VIDEO, 1), (VIDEO, 3), (VIDEO, 8), (VIDEO, 10)];
+const MOST_TOGETHER: usize = 10;
 
 /// Between two times that the receivers are emptied, which is not measured.
 const ROUNDS: usize = 8;
 
-/// Measures each number of datagrams together, and prints a line for each.
+/// Measures each shape, and prints a line for each.
 pub fn run(seconds: u64) -> Result<(), String> {
     let receivers = (0..DESTINATIONS)
         .map(|_| bind())
@@ -34,18 +36,18 @@ pub fn run(seconds: u64) -> Result<(), String> {
         socket: bind()?,
         destinations,
         keys: (0..DESTINATIONS).map(|n| keys(n as u8)).collect(),
-        arena: vec![0x80; DESTINATIONS * TOGETHER[TOGETHER.len() - 1] * STRIDE],
+        arena: vec![0x80; DESTINATIONS * MOST_TOGETHER * STRIDE],
         sender: net::Sender::default(),
         index: 0,
     };
     let mut reader = net::Receiver::default();
-    for together in TOGETHER {
+    for (packet, together) in SHAPES {
         let (mut packets, mut own) = (0, 0.0);
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(seconds) {
             let before = ThreadTime::now();
             for _ in 0..ROUNDS {
-                packets += room.round(together);
+                packets += room.round(packet, together);
             }
             own += before.elapsed().as_secs_f64();
             for receiver in &receivers {
@@ -54,6 +56,7 @@ pub fn run(seconds: u64) -> Result<(), String> {
         }
         let line = json!({
             "limit": if together == 1 { "sendmmsg".to_owned() } else { format!("GSO of {together}") },
+            "packetBytes": packet,
             "packetsPerSecondOfACore": (packets as f64 / own).round(),
             "cpuUsPerPacket": (own * 1e9 / packets as f64).round() / 1000.0,
         });
@@ -72,15 +75,15 @@ struct Room {
 }
 
 impl Room {
-    /// Encrypts and sends so many packets for each destination; gives how many were sent in all.
-    fn round(&mut self, together: usize) -> usize {
+    /// Encrypts and sends so many packets of `bytes` for each destination; gives how many were sent in all.
+    fn round(&mut self, bytes: usize, together: usize) -> usize {
         let mut places: Vec<Range<usize>> = Vec::with_capacity(together * DESTINATIONS);
         for (destination, keys) in self.keys.iter().enumerate() {
             for packet in 0..together {
                 let start = (destination * together + packet) * STRIDE;
                 let slot = &mut self.arena[start..start + STRIDE];
                 let index = self.index + packet as u64;
-                let length = keys.protect_rtp(slot, PACKET, HEADER, index).unwrap_or(0);
+                let length = keys.protect_rtp(slot, bytes, HEADER, index).unwrap_or(0);
                 places.push(start..start + length);
             }
         }
