@@ -18,4 +18,4 @@ export type {
   SimulcastWish,
   Source,
 } from './types.ts';
-export { type Change, update } from './update.ts';
+export { type Change, missing, update } from './update.ts';

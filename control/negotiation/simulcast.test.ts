@@ -113,8 +113,8 @@ describe('an update', () => {
   const mid = '0';
 
   test('to another track keeps mid, SSRC and stream, and forgets the wish', () => {
-    const { next, items } = negotiation.update(state, [{ mid, source: source(second) }]);
-    expect(items).toEqual([{ mid, sessionId: 'c'.repeat(32), trackName: 'cam' }]);
+    const { next, item } = negotiation.update(state, { mid, source: source(second) });
+    expect(item).toEqual({ mid, sessionId: 'c'.repeat(32), trackName: 'cam' });
     const [before] = negotiation.engineTable(state).subscriptions;
     const [after] = negotiation.engineTable(next).subscriptions;
     expect(after).toMatchObject({ publisherSessionId: 'c'.repeat(32), ssrc: before?.ssrc, mid });
@@ -129,11 +129,13 @@ describe('an update', () => {
   });
 
   test('of the wish alone keeps the track', () => {
-    const { next } = negotiation.update(state, [
-      { mid, source: source(first), simulcast: { preferredRid: 'q' } },
-    ]);
+    const { next } = negotiation.update(state, {
+      mid,
+      source: source(first),
+      simulcast: { preferredRid: 'q' },
+    });
     expect(choiceOf(next)).toMatchObject({ preferredRid: 'q' });
-    const kept = negotiation.update(next, [{ mid, source: source(first) }]).next;
+    const kept = negotiation.update(next, { mid, source: source(first) }).next;
     expect(choiceOf(kept)).toMatchObject({ preferredRid: 'q' });
   });
 
@@ -145,8 +147,8 @@ describe('an update', () => {
     ],
     ['another codec', { mid, source: source(published(PLAIN.replaceAll('VP8', 'H265')).next) }],
   ])('that names %s fails alone and changes nothing', (_name, change) => {
-    const { next, items } = negotiation.update(state, [change]);
-    expect(items[0]?.errorCode).toBe('update_track_error');
+    const { next, item } = negotiation.update(state, change);
+    expect(item.errorCode).toBe('update_track_error');
     expect(next).toBe(state);
   });
 });

@@ -8,37 +8,37 @@ import type { Result, SimulcastWish, Source } from './types.ts';
 /** What the subscription of one mid is to become; `source` also where it stays the same. */
 export type Change = { mid: string; source: Source; simulcast?: SimulcastWish };
 
-/** Switches the sources and encodings of subscriptions, without SDP; each change fails on its own. */
-export function update(
-  state: SessionState,
-  changes: readonly Change[],
-): { next: SessionState; items: Result[] } {
-  let next = state;
-  const items = changes.map((change): Result => {
-    const { mid, source } = change;
-    const names = { mid, sessionId: source.sessionId, trackName: source.trackName };
-    const line = next.transceivers.find((other) => other.mid === mid);
-    const decided = decide(next, line, change);
-    if (typeof decided === 'string')
-      return { ...names, errorCode: 'update_track_error', errorDescription: decided };
-    next = mapTransceivers(next, (other) =>
-      other.subscription?.id === decided.id ? { ...other, subscription: decided } : other,
-    );
-    return names;
-  });
-  return { next, items };
+/** Result of an update whose mid has no subscription. */
+export function missing(mid: string): Result {
+  return refused({ mid }, 'No subscription has this mid: name the mid of a remote track.');
+}
+
+/** Switches the source and encoding of a subscription, without SDP; what cannot be changes nothing. */
+export function update(state: SessionState, change: Change): { next: SessionState; item: Result } {
+  const { mid, source } = change;
+  const line = state.transceivers.find((other) => other.mid === mid);
+  const before = line?.subscription;
+  if (line === undefined || before?.open !== true) return { next: state, item: missing(mid) };
+  const names = { mid, sessionId: source.sessionId, trackName: source.trackName };
+  const decided = decide(state, line, before, change);
+  if (typeof decided === 'string') return { next: state, item: refused(names, decided) };
+  const next = mapTransceivers(state, (other) =>
+    other.subscription?.id === decided.id ? { ...other, subscription: decided } : other,
+  );
+  return { next, item: names };
+}
+
+function refused(names: Result, errorDescription: string): Result {
+  return { ...names, errorCode: 'update_track_error', errorDescription };
 }
 
 /** The subscription as it becomes, or what is wrong with the change. */
 function decide(
   state: SessionState,
-  line: Transceiver | undefined,
+  line: Transceiver,
+  before: SubscriptionState,
   { source, simulcast: wish }: Change,
 ): SubscriptionState | string {
-  const before = line?.subscription;
-  if (line === undefined || before?.open !== true) {
-    return 'No subscription has this mid: name the mid of a remote track.';
-  }
   if (wish !== undefined && source.rids.length === 0) {
     return 'The track is not sent in simulcast: leave simulcast out.';
   }

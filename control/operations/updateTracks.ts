@@ -4,7 +4,7 @@ import type {
   UpdateTracksRequest,
   UpdateTracksResponse,
 } from '@switchyard/contract';
-import { update } from '../negotiation/index.ts';
+import { missing, update } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
 import { type Problem, problem } from '../session/problem.ts';
 import type { Call } from './context.ts';
@@ -24,18 +24,13 @@ export async function updateTracks(call: Call<UpdateTracksRequest>): Promise<Upd
     ).values();
     let next = state;
     const results = tracks.map(({ mid = '', simulcast }, at): TrackResult => {
-      if (wanted[at] === undefined)
-        return {
-          mid,
-          errorCode: 'update_track_error',
-          errorDescription: 'No subscription has this mid: name the mid of a remote track.',
-        };
+      if (wanted[at] === undefined) return missing(mid);
       const result = found.next().value;
       if (result === undefined || 'failure' in result) return { mid, ...result?.failure };
       const change = { mid, source: result.source, ...(simulcast === undefined ? {} : { simulcast }) };
-      const decided = update(next, [change]);
+      const decided = update(next, change);
       next = decided.next;
-      return decided.items[0] ?? { mid };
+      return decided.item;
     });
     return { next, items: results };
   });
