@@ -15,7 +15,11 @@ export const settings = {
     default: './.switchyard',
     meaning: 'Where apps, the engine socket and its log are.',
   },
-  SWITCHYARD_MEDIA_PORT: { default: '7882', meaning: 'UDP port of media.' },
+  SWITCHYARD_MEDIA_PORT: { default: '7882', meaning: 'UDP port of media, and TCP port with ICE-TCP.' },
+  SWITCHYARD_ICE_TCP: {
+    default: 'on',
+    meaning: 'on or off: whether endpoints without UDP may connect by TCP (RFC 6544) to the port of media.',
+  },
   SWITCHYARD_LISTEN: {
     default: '',
     meaning: 'Addresses for media, comma-separated. Empty: all of this host but link-local ones.',
@@ -56,6 +60,7 @@ export interface Config {
   readonly dataDir: string;
   readonly socketPath: string;
   readonly mediaPort: number;
+  readonly iceTcp: boolean;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
   readonly channelQueue: { readonly messages: number; readonly bytes: number };
@@ -98,6 +103,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     dataDir,
     socketPath: join(dataDir, 'engine.sock'),
     mediaPort: port('SWITCHYARD_MEDIA_PORT', value('SWITCHYARD_MEDIA_PORT')),
+    iceTcp: onOrOff('SWITCHYARD_ICE_TCP', value('SWITCHYARD_ICE_TCP')),
     channelQueue: {
       messages: positive('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', value('SWITCHYARD_CHANNEL_QUEUE_MESSAGES')),
       bytes: positive('SWITCHYARD_CHANNEL_QUEUE_BYTES', value('SWITCHYARD_CHANNEL_QUEUE_BYTES')),
@@ -124,6 +130,11 @@ export function isLoopback(host: string): boolean {
 function metricsAccess(text: string): MetricsAccess {
   if (text === 'local' || text === 'all' || text === 'off') return text;
   throw new Error('SWITCHYARD_METRICS must be local, all or off');
+}
+
+function onOrOff(name: string, text: string): boolean {
+  if (text === 'on' || text === 'off') return text === 'on';
+  throw new Error(`${name} must be on or off`);
 }
 
 function port(name: string, text: string): number {

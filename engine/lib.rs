@@ -1,6 +1,6 @@
 //! The forwarding half of Switchyard: it moves packets by the table that control wrote.
 //!
-//! Everything but `worker` and `link` is sans-IO: time, datagrams and randomness come in as arguments.
+//! Everything but `worker`, `tcp` and `link` is sans-IO: time, datagrams and randomness come in as arguments.
 
 pub mod bandwidth;
 pub mod channel;
@@ -12,6 +12,7 @@ mod gathering;
 pub mod ice;
 pub mod link;
 pub mod srtp;
+pub mod tcp;
 pub mod transport;
 pub mod wire;
 pub mod worker;

@@ -14,11 +14,16 @@ use crate::core::outbox::{Message, Outbox, Transmit};
 use crate::gathering::Gathering;
 use crate::link::proto::from_engine;
 use crate::link::{Inbound, Server};
+use crate::tcp::{Sessions, Tcp, TcpSender};
+use crate::transport::TCP;
 
 /// Batches of one socket before the others and the timers have their turn.
 const BATCHES_IN_A_ROW: usize = 4;
 /// How long the farewells and the last answer may take to leave.
 const LEAVE_GRACE: Duration = Duration::from_millis(100);
+
+/// What the poller reports for all TCP connections: a number that no UDP socket has.
+const ANY_TCP: usize = usize::MAX - 1;
 
 /// The sockets of the forwarding thread: more may be opened while it runs.
 #[derive(Clone, Default)]
@@ -57,6 +62,7 @@ impl Sockets {
 pub fn run(
     mut engine: Engine,
     sockets: &Sockets,
+    mut tcp: Tcp,
     mut poller: net::Poller,
     server: &Server,
     requests: &Receiver<Inbound>,
@@ -65,7 +71,9 @@ pub fn run(
     let mut outbox = Outbox::new(Box::new(KernelTransmit {
         sockets: sockets.clone(),
         sender: net::Sender::default(),
+        tcp: tcp.sender(),
     }));
+    poller.add(&tcp, ANY_TCP)?;
     let mut receiver = net::Receiver::default();
     let mut ready = Vec::new();
     let mut gathering = Gathering::default();
@@ -76,7 +84,11 @@ pub fn run(
             watched += 1;
         }
         let wait = Instant::now();
-        let due = [engine.next_timeout(), gathering.deadline()];
+        let due = [
+            engine.next_timeout(),
+            gathering.deadline(),
+            tcp.deadline(wait),
+        ];
         let due = due.into_iter().flatten().min();
         ready.clear();
         poller.wait(
@@ -88,7 +100,7 @@ pub fn run(
         begin = end;
 
         take_requests(&mut engine, requests, &mut outbox);
-        for &index in &ready {
+        for &index in ready.iter().filter(|&&index| index != ANY_TCP) {
             receive(
                 &mut engine,
                 &mut receiver,
@@ -97,7 +109,16 @@ pub fn run(
                 &mut outbox,
             );
         }
+        // Last: whatever comes by TCP, the UDP sockets have had their turn.
+        let mut peers = TcpPeers {
+            engine: &mut engine,
+            outbox: &mut outbox,
+        };
+        if ready.contains(&ANY_TCP) {
+            tcp.take(Instant::now(), &mut peers)?;
+        }
         let now = Instant::now();
+        tcp.end_what_is_due(now, &mut peers);
         engine.handle_timeout(now, &mut outbox);
         if !outbox.is_empty() && gathering.is_due(now) {
             outbox.flush();
@@ -149,9 +170,36 @@ fn receive(
     }
 }
 
+/// The engine, as TCP connections see it.
+struct TcpPeers<'a> {
+    engine: &'a mut Engine,
+    outbox: &'a mut Outbox,
+}
+
+impl Sessions for TcpPeers<'_> {
+    fn receive(&mut self, socket: u16, peer: SocketAddr, datagram: &mut [u8]) {
+        let now = Instant::now();
+        (self.engine).handle_datagram(now, socket, peer, datagram, self.outbox);
+    }
+
+    fn know(&self, socket: u16, peer: SocketAddr) -> bool {
+        self.engine.knows(socket, peer)
+    }
+
+    fn lose(&mut self, socket: u16, peer: SocketAddr) {
+        let now = Instant::now();
+        (self.engine).handle_disconnect(now, socket, peer, self.outbox);
+    }
+
+    fn discard(&mut self, count: u64) {
+        self.engine.discard_unread(count);
+    }
+}
+
 /// The outbox's way to the kernel.
 struct KernelTransmit {
     sockets: Sockets,
+    tcp: TcpSender,
     sender: net::Sender,
 }
 
@@ -162,6 +210,10 @@ impl Transmit for KernelTransmit {
         let sockets = self.sockets.0.borrow();
         while let Some(socket) = messages.peek().map(|message| message.socket) {
             let run = std::iter::from_fn(|| messages.next_if(|message| message.socket == socket));
+            if socket & TCP != 0 {
+                run.for_each(|message| self.tcp.send(&message, arena));
+                continue;
+            }
             let run = run.map(|message| net::Message {
                 to: message.to,
                 datagrams: message.datagrams,

@@ -35,7 +35,13 @@ export async function startFakeEngine(path: string): Promise<FakeEngine> {
     if (body.case === 'hello') {
       const version = ProtocolVersion.PROTOCOL_VERSION_1;
       const candidates = [{ ip: '127.0.0.1', port: 7882 }];
-      const value = { version, pid: 1, certificateSha256: new Uint8Array(32), candidates };
+      const value = {
+        version,
+        pid: 1,
+        certificateSha256: new Uint8Array(32),
+        candidates,
+        tcpCandidates: candidates,
+      };
       return { id, body: { case: 'hello', value } };
     }
     if (body.case === 'snapshot') {

@@ -39,6 +39,7 @@ export interface SupervisorOptions {
   readonly socketPath: string;
   readonly dataDir: string;
   readonly mediaPort: number;
+  readonly iceTcp: boolean;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
   readonly log: Log;
@@ -120,6 +121,8 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
       String(options.mediaPort),
       '--listen',
       options.listen.join(','),
+      '--tcp',
+      options.iceTcp ? 'on' : 'off',
     ];
     if (options.announce.length > 0) args.push('--announce', options.announce.join(','));
     // Its own process group, so that Ctrl-C and a dying control do not reach it.

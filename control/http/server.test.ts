@@ -25,6 +25,7 @@ async function startControl(): Promise<void> {
     socketPath: join(dataDir, 'engine.sock'),
     dataDir,
     mediaPort: 0,
+    iceTcp: true,
     listen: [],
     announce: [],
     log,

@@ -49,6 +49,8 @@ function section(
     setup: role ?? (type === 'offer' ? ('actpass' as const) : ('passive' as const)),
     // Those of a BUNDLE stand in its first section (RFC 9143 section 7.1.3).
     candidates: tagged ? endpoint.candidates : [],
+    // A peer that is lite opens no connections.
+    tcpCandidates: tagged && state.thirdparty !== true ? endpoint.tcpCandidates : [],
   };
   if (line.kind === 'application') return describeApplication({ rejected: false, mid: line.mid, ...shared });
   const stream = weSend(line) ? outgoing(state, line) : undefined;

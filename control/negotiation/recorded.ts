@@ -16,6 +16,7 @@ export function testEndpoint() {
   return {
     fingerprintSha256: new Uint8Array(32).fill(0xab),
     candidates: [{ ip: '192.0.2.1', port: 7000 }],
+    tcpCandidates: [{ ip: '192.0.2.1', port: 7000 }],
     freshIce: () => ({ ufrag: `ours${++ice}`, password: 'p'.repeat(24) }),
     freshSsrc: () => ssrc++,
   };

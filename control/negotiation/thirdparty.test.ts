@@ -38,6 +38,7 @@ test('a thirdparty session is a full agent: its descriptions say so, and the eng
   const { next, description } = negotiation.connect(session(true), liteOffer([HOST]), endpoint);
   expect(description.sdp).not.toContain('ice-lite');
   expect(description.sdp).toContain('a=candidate:1 1 udp');
+  expect(description.sdp).not.toContain('tcptype');
   expect(negotiation.engineTable(next).transport).toMatchObject({
     iceRole: IceRole.FULL,
     remoteCandidates: [{ ip: '127.0.0.1', port: 7000, priority: 2130706431 }],
@@ -53,6 +54,19 @@ test('another session is lite and keeps no candidates', () => {
     iceRole: IceRole.UNSPECIFIED,
     remoteCandidates: [],
   });
+});
+
+test('a session tells where connections are accepted, after and below the UDP candidates', () => {
+  const active = '2 1 tcp 1518214911 127.0.0.1 9 typ host tcptype active generation 0';
+  const offer = liteOffer([active, HOST]);
+  const sdp = offer.sdp.replace('a=ice-lite\r\n', '');
+  const { description } = negotiation.connect(session(false), { type: 'offer', sdp }, endpoint);
+  expect(description.sdp.match(/a=candidate.*/g)).toEqual([
+    'a=candidate:1 1 udp 2130706431 192.0.2.1 7000 typ host',
+    'a=candidate:2 1 tcp 1520435199 192.0.2.1 7000 typ host tcptype passive',
+  ]);
+  // A full agent of ours has no use for a peer's connection.
+  expect(candidatesOf([active, HOST])).toHaveLength(1);
 });
 
 test('the best candidates come first, each address once', () => {

@@ -6,7 +6,10 @@ export type SessionDescription = { type: 'offer' | 'answer'; sdp: string };
 /** Where the engine is and who it is: what our descriptions say of it, and where fresh numbers come from. */
 export interface Endpoint {
   readonly fingerprintSha256: Uint8Array;
+  /** Over UDP. */
   readonly candidates: readonly { readonly ip: string; readonly port: number }[];
+  /** Where the engine accepts connections (RFC 6544). */
+  readonly tcpCandidates: readonly { readonly ip: string; readonly port: number }[];
   /** RFC 8445 section 5.3. */
   readonly freshIce: () => IceCredentials;
   readonly freshSsrc: () => number;

@@ -13,6 +13,7 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 const hello = create(HelloAnswerSchema, {
   certificateSha256: new Uint8Array(32),
   candidates: [{ ip: '192.0.2.1', port: 7882 }],
+  tcpCandidates: [],
 });
 
 let clock: ManualClock;

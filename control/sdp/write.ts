@@ -14,6 +14,11 @@ export interface OutgoingDescription {
 
 export type OutgoingSection = RejectedSection | ActiveSection | OutgoingApplication;
 
+export interface Address {
+  readonly ip: string;
+  readonly port: number;
+}
+
 /** An m= section with port 0 (RFC 3264 section 6). */
 export interface RejectedSection {
   readonly rejected: true;
@@ -32,7 +37,9 @@ export interface ActiveSection {
   /** Hex pairs separated by colons. */
   readonly fingerprintSha256: string;
   readonly setup: 'actpass' | 'active' | 'passive';
-  readonly candidates: readonly { readonly ip: string; readonly port: number }[];
+  readonly candidates: readonly Address[];
+  /** Where we accept connections (RFC 6544). */
+  readonly tcpCandidates: readonly Address[];
   readonly formats: readonly RtpFormat[];
   readonly extensions: readonly RtpExtension[];
   readonly stream?: OutgoingStream;
@@ -42,7 +49,10 @@ export interface ActiveSection {
 
 /** An m=application section with data channels (RFC 8841). */
 export interface OutgoingApplication
-  extends Pick<ActiveSection, 'rejected' | 'mid' | 'ice' | 'fingerprintSha256' | 'setup' | 'candidates'> {
+  extends Pick<
+    ActiveSection,
+    'rejected' | 'mid' | 'ice' | 'fingerprintSha256' | 'setup' | 'candidates' | 'tcpCandidates'
+  > {
   readonly sctpPort: number;
   /** Bytes. */
   readonly maxMessageSize: number;
@@ -129,7 +139,7 @@ function active(section: ActiveSection): WrittenMedia {
       format.feedback.map((text) => ({ payload: format.payloadType, type: text })),
     ),
     ext: section.extensions.map((extension) => ({ value: extension.id, uri: extension.uri })),
-    ...candidateLines(section.candidates),
+    ...candidateLines(section),
     ...(stream === undefined ? {} : streamLines(stream)),
     ...(simulcastRids.length === 0
       ? {}
@@ -156,26 +166,43 @@ function application(section: OutgoingApplication): WrittenMedia {
     setup: section.setup,
     sctpPort: section.sctpPort,
     maxMessageSize: section.maxMessageSize,
-    ...candidateLines(section.candidates),
+    ...candidateLines(section),
   };
 }
 
-function candidateLines(
-  candidates: ActiveSection['candidates'],
-): Pick<WrittenMedia, 'candidates' | 'endOfCandidates'> {
+function candidateLines({
+  candidates,
+  tcpCandidates,
+}: Pick<ActiveSection, 'candidates' | 'tcpCandidates'>): Pick<
+  WrittenMedia,
+  'candidates' | 'endOfCandidates'
+> {
+  const lines = [
+    // RFC 8445 section 5.1.2.1: host candidates, the engine's first address preferred.
+    ...candidates.map(hostCandidate('udp', (index) => 126 * 2 ** 24 + (65_535 - index) * 256 + 255)),
+    // RFC 6544 section 4.2: below those of UDP, and among those of TCP 4 is for passive ones. The type preference is
+    // the one that browsers give.
+    ...tcpCandidates.map(
+      hostCandidate('tcp', (index) => 90 * 2 ** 24 + (4 * 2 ** 13 + 8191 - index) * 256 + 255),
+    ),
+  ];
   return {
-    candidates: candidates.map((candidate, index) => ({
-      foundation: String(index + 1),
-      component: 1,
-      transport: 'udp',
-      // RFC 8445 section 5.1.2.1: host candidates, the engine's first address preferred.
-      priority: 126 * 2 ** 24 + (65_535 - index) * 256 + 255,
-      ip: candidate.ip,
-      port: candidate.port,
-      type: 'host',
-    })),
-    ...(candidates.length === 0 ? {} : { endOfCandidates: 'end-of-candidates' as const }),
+    candidates: lines.map((line, index) => ({ foundation: String(index + 1), ...line })),
+    ...(lines.length === 0 ? {} : { endOfCandidates: 'end-of-candidates' as const }),
   };
+}
+
+function hostCandidate(transport: 'udp' | 'tcp', priority: (index: number) => number) {
+  return ({ ip, port }: Address, index: number) => ({
+    component: 1,
+    transport,
+    priority: priority(index),
+    ip,
+    port,
+    type: 'host',
+    // RFC 6544 section 4.5.
+    ...(transport === 'tcp' ? { tcptype: 'passive' } : {}),
+  });
 }
 
 function streamLines(stream: OutgoingStream): Pick<WrittenMedia, 'msid' | 'ssrcs' | 'ssrcGroups'> {

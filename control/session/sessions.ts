@@ -44,10 +44,11 @@ export function openSessions(
 
   function endpoint(): Endpoint {
     try {
-      const { certificateSha256, candidates } = engine().hello();
+      const { certificateSha256, candidates, tcpCandidates } = engine().hello();
       return {
         fingerprintSha256: certificateSha256,
         candidates: candidates.map(({ ip, port }) => ({ ip, port })),
+        tcpCandidates: tcpCandidates.map(({ ip, port }) => ({ ip, port })),
         freshIce: () => ({
           ufrag: randomBytes(6).toString('hex'),
           password: randomBytes(16).toString('hex'),

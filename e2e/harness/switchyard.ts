@@ -42,7 +42,7 @@ export async function startSwitchyard(
 ): Promise<Switchyard> {
   const dataDir = await mkdtemp(join(tmpdir(), 'switchyard-e2e-'));
   const port = await freeTcpPort();
-  const mediaPort = await freeUdpPort();
+  const mediaPort = await freeMediaPort();
   const appId = randomBytes(16).toString('hex');
   const secret = randomBytes(24).toString('hex');
   const accountId = randomBytes(16).toString('hex');
@@ -179,6 +179,22 @@ export function freeTcpPort(): Promise<number> {
       const port = typeof address === 'object' && address !== null ? address.port : 0;
       server.close(() => resolve(port));
     });
+  });
+}
+
+/** For UDP, which the kernel chooses, and for TCP beside it. */
+async function freeMediaPort(): Promise<number> {
+  for (;;) {
+    const port = await freeUdpPort();
+    if (await isFreeForTcp(port)) return port;
+  }
+}
+
+function isFreeForTcp(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
   });
 }
 

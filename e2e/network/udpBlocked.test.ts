@@ -11,7 +11,12 @@ let browser: Browser;
 beforeAll(async () => {
   namespace = await makeNamespace();
   await namespace.blockUdp();
-  const settings = { SWITCHYARD_HOST: '0.0.0.0', SWITCHYARD_TURN_HOST: namespace.hostAddress };
+  const settings = {
+    SWITCHYARD_HOST: '0.0.0.0',
+    SWITCHYARD_TURN_HOST: namespace.hostAddress,
+    // Or the call would need no relay.
+    SWITCHYARD_ICE_TCP: 'off',
+  };
   turn = await startTurn(settings, namespace.hostAddress);
   browser = await startChromium(['--ignore-certificate-errors'], namespace);
 });
@@ -22,7 +27,7 @@ afterAll(async () => {
   await namespace?.remove();
 });
 
-test('where UDP is blocked a call connects over TCP by itself', async () => {
+test('where UDP is blocked a call connects by a relay over TCP by itself', async () => {
   const api = turn.api.replace('127.0.0.1', namespace.hostAddress);
   // No policy: the browser tries everything and finds what is open.
   const rtc = {

@@ -72,6 +72,7 @@ export interface Transport {
 /** The candidate pair that is used: of a relayed candidate also how the relay is reached. */
 export interface Path {
   readonly type: string;
+  readonly protocol: string;
   readonly relayProtocol: string;
   readonly url: string;
 }
@@ -305,7 +306,12 @@ async function path(): Promise<Path | undefined> {
   const local = all.get(String(pair?.localCandidateId));
   if (local === undefined) return undefined;
   const text = (name: string): string => String(local[name] ?? '');
-  return { type: text('candidateType'), relayProtocol: text('relayProtocol'), url: text('url') };
+  return {
+    type: text('candidateType'),
+    protocol: text('protocol'),
+    relayProtocol: text('relayProtocol'),
+    url: text('url'),
+  };
 }
 
 /** A small picture of what is on the screen now: two of different times tell whether it moves. */

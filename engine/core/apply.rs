@@ -107,6 +107,7 @@ impl Engine {
                     settings.clone(),
                     &self.config.certificate,
                     sockets,
+                    self.config.protocols,
                     now,
                 ));
             }

@@ -73,6 +73,8 @@ discards! {
     MessageOvertaken => "discarded_message_overtaken",
     /// The stream was just being closed.
     MessageNotSent => "discarded_message_not_sent",
+    /// The oldest that waited for a peer which does not read its TCP connection.
+    Unread => "discarded_unread",
 }
 
 /// Counts since the engine's start.
@@ -102,6 +104,11 @@ impl Counters {
     #[inline]
     pub fn discard(&mut self, reason: Discard) {
         self.discards[reason as usize] += 1;
+    }
+
+    /// Counts several.
+    pub fn discard_many(&mut self, reason: Discard, count: u64) {
+        self.discards[reason as usize] += count;
     }
 
     /// All counts with their names.

@@ -12,9 +12,9 @@ use crate::dtls::Certificate;
 use crate::forward::encoding::Encoding;
 use crate::forward::publication::Publication;
 use crate::forward::subscription::Subscription;
-use crate::ice::{Addressee, addressee};
+use crate::ice::{Addressee, Protocol, addressee};
 use crate::link::proto;
-use crate::transport::{Path, TransportEvent};
+use crate::transport::{Path, TCP, TransportEvent};
 use crate::wire::demux::{DatagramKind, classify};
 
 mod apply;
@@ -67,6 +67,8 @@ pub struct EngineConfig {
     pub open_sockets: OpenSockets,
     /// Where peers reach them.
     pub candidates: Vec<SocketAddr>,
+    /// What is spoken at them: UDP, and TCP where there are listeners beside the sockets.
+    pub protocols: &'static [Protocol],
     /// Our certificate.
     pub certificate: Certificate,
 }
@@ -144,6 +146,40 @@ impl Engine {
         }
     }
 
+    /// Whether packets from this address are those of a session's peer.
+    pub fn knows(&self, socket: u16, source: SocketAddr) -> bool {
+        self.by_address.contains_key(&(socket, source))
+    }
+
+    /// A peer's TCP connection is over.
+    pub fn handle_disconnect(
+        &mut self,
+        now: Instant,
+        socket: u16,
+        source: SocketAddr,
+        outbox: &mut Outbox,
+    ) {
+        let Ok(key) = self.session_at(socket, source) else {
+            return;
+        };
+        let session = &mut self.sessions[key];
+        let address = (socket, source);
+        session.addresses.drop(address, key, &mut self.by_address);
+        if let Some(transport) = &mut session.transport {
+            let path = Path {
+                socket,
+                remote: source,
+            };
+            transport.connection_lost(path);
+        }
+        self.drive_transport(key, socket, now, outbox);
+    }
+
+    /// Counts datagrams that peers did not read from their TCP connections.
+    pub fn discard_unread(&mut self, count: u64) {
+        self.counters.discard_many(Discard::Unread, count);
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
         while let Some(timer) = self.timers.pop_due(now) {
@@ -198,12 +234,16 @@ impl Engine {
                 (key.ok_or(Discard::UnknownTransaction)?, Some(id))
             }
         };
-        let local = self.config.sockets[usize::from(socket)];
+        let local = self.config.sockets[usize::from(socket & !TCP)];
+        let path = Path {
+            socket,
+            remote: source,
+        };
         let transport = self.sessions[key]
             .transport
             .as_mut()
             .ok_or(Discard::UnknownUfrag)?;
-        if !transport.handle_stun(now, local, source, datagram) {
+        if !transport.handle_stun(now, local, path, datagram) {
             return Err(Discard::StunNotAuthentic);
         }
         if let Some(id) = answered {

@@ -1,5 +1,6 @@
 //! Control's requests and what is told to control.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Engine;
@@ -7,6 +8,7 @@ use super::channel_table;
 use super::channels::{Channel, ChannelEnd, ChannelState, DataTransport, DataTransportState};
 use super::outbox::Outbox;
 use crate::forward::publication::Activity;
+use crate::ice::Protocol;
 use crate::link::proto::{self, answer, event, request};
 use crate::transport::{TransportEvent, TransportState};
 
@@ -51,20 +53,23 @@ impl Engine {
     }
 
     fn hello(&self) -> proto::HelloAnswer {
+        let candidate = |address: &SocketAddr| proto::Candidate {
+            ip: address.ip().to_string(),
+            port: address.port().into(),
+        };
+        let candidates: Vec<_> = self.config.candidates.iter().map(candidate).collect();
+        let listens = self.config.protocols.contains(&Protocol::Tcp);
         proto::HelloAnswer {
             version: proto::ProtocolVersion::ProtocolVersion1.into(),
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             certificate_sha256: self.config.certificate.sha256(),
-            candidates: self
-                .config
-                .candidates
-                .iter()
-                .map(|address| proto::Candidate {
-                    ip: address.ip().to_string(),
-                    port: address.port().into(),
-                })
-                .collect(),
+            tcp_candidates: if listens {
+                candidates.clone()
+            } else {
+                Vec::new()
+            },
+            candidates,
         }
     }
 

@@ -64,6 +64,17 @@ impl Addresses {
         by_address.insert(address, session);
     }
 
+    /// Gives one back.
+    pub fn drop(
+        &mut self,
+        address: (u16, SocketAddr),
+        session: SessionKey,
+        by_address: &mut AddressMap,
+    ) {
+        self.known.retain(|known| *known != address);
+        Self::forget(address, session, by_address);
+    }
+
     /// Gives all addresses back.
     pub fn clear(&mut self, session: SessionKey, by_address: &mut AddressMap) {
         for address in self.known.drain(..) {

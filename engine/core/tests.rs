@@ -3,6 +3,7 @@
 mod association;
 mod channels;
 mod congestion;
+mod connections;
 mod data_peer;
 mod hot_path;
 mod lite_peer;

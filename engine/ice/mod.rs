@@ -6,10 +6,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use is::Protocol;
 use is::stun::{StunMessage, StunPacket};
-use is::{
-    Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol,
-};
+use is::{Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
 
 mod addressee;
 
@@ -49,6 +48,8 @@ pub enum IceEvent {
     AddressValidated(SocketAddr),
     /// Media goes here from now on.
     PathNominated {
+        /// UDP or TCP.
+        protocol: Protocol,
         /// Our socket's address.
         local: SocketAddr,
         /// The peer's.
@@ -60,6 +61,8 @@ pub enum IceEvent {
 
 /// A datagram that ICE wants sent.
 pub struct IceTransmit {
+    /// UDP or TCP.
+    pub protocol: Protocol,
     /// Our socket's address.
     pub local: SocketAddr,
     /// Where to.
@@ -80,6 +83,9 @@ pub const MAX_REMOTE_CANDIDATES: usize = 16;
 const MAX_KNOWN: usize = 32;
 /// How long a path is used after a restart of ICE that brought no new one (RFC 7675 section 5.1).
 const CONSENT: Duration = Duration::from_secs(30);
+/// A path on which the peer has not checked for so long gives way to another one that it nominates. Browsers check more
+/// often whatever they hold on to; the agent keeps a better pair than the nominated one three times as long.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// The agent of one session.
 pub struct Ice {
@@ -91,15 +97,26 @@ pub struct Ice {
     /// Set by a restart: when the path of before is given up.
     consent_ends: Option<Instant>,
     path_lost: bool,
+    /// Where media goes.
+    path: Option<Way>,
+    /// When the peer's last check came on it; none once its connection is over.
+    heard: Option<Instant>,
+    /// Lite role: the peer's choice, which the agent does not follow yet.
+    chosen: Option<Way>,
+    validated: Option<SocketAddr>,
 }
 
+/// Protocol, our address, the peer's.
+type Way = (Protocol, SocketAddr, SocketAddr);
+
 impl Ice {
-    /// An agent that receives at each of `sockets`.
+    /// An agent that receives at each of `sockets` over these protocols; a full one over UDP only.
     pub fn new(
         role: IceRole,
         local: &Credentials,
         remote: &Credentials,
         sockets: &[SocketAddr],
+        protocols: &[Protocol],
     ) -> Ice {
         let mut agent = IceAgent::new(credentials(local));
         agent.set_ice_lite(role == IceRole::Lite);
@@ -108,9 +125,16 @@ impl Ice {
             IceRole::Lite => MAX_PAIRS,
             IceRole::Full => MAX_CHECKED_PAIRS,
         });
-        for &address in sockets {
-            if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
-                agent.add_local_candidate(candidate);
+        // A peer that is lite waits for connections as we do (RFC 6544 section 4.1).
+        let protocols = match role {
+            IceRole::Lite => protocols,
+            IceRole::Full => &[Protocol::Udp],
+        };
+        for &protocol in protocols {
+            for &address in sockets {
+                if let Ok(candidate) = Candidate::host(address, protocol) {
+                    agent.add_local_candidate(candidate);
+                }
             }
         }
         agent.set_remote_credentials(credentials(remote));
@@ -121,6 +145,10 @@ impl Ice {
             known: sockets.to_vec(),
             consent_ends: None,
             path_lost: false,
+            path: None,
+            heard: None,
+            chosen: None,
+            validated: None,
         }
     }
 
@@ -172,6 +200,7 @@ impl Ice {
     pub fn handle_stun(
         &mut self,
         now: Instant,
+        protocol: Protocol,
         local: SocketAddr,
         remote: SocketAddr,
         datagram: &[u8],
@@ -182,19 +211,41 @@ impl Ice {
         if self.role == IceRole::Full && !self.admits(remote, &message) {
             return false;
         }
+        let is_request = message.is_binding_request();
+        let is_nomination = is_request && message.use_candidate();
         let accepted = self.agent.handle_packet(
             now,
             StunPacket {
-                proto: Protocol::Udp,
+                proto: protocol,
                 source: remote,
                 destination: local,
                 message,
             },
         );
         if accepted {
+            self.validated = Some(remote);
             self.agent.handle_timeout(now);
+            if self.role == IceRole::Lite && is_request {
+                self.checked((protocol, local, remote), is_nomination, now);
+            }
         }
         accepted
+    }
+
+    /// The agent goes by priorities and holds on to the best pair that was ever nominated: a peer that leaves UDP for TCP,
+    /// or a connection for another one, would wait.
+    fn checked(&mut self, way: Way, is_nomination: bool, now: Instant) {
+        let Some(path) = self.path else {
+            self.heard = Some(now);
+            return;
+        };
+        let is_silent = self.heard.is_none_or(|heard| now - heard >= SILENCE);
+        if way == path && self.heard.is_some() {
+            self.heard = Some(now);
+        } else if is_nomination && is_silent {
+            self.heard = Some(now);
+            self.chosen = Some(way);
+        }
     }
 
     /// The agent keeps each new source of a check, and checks it, and each new address that an answer maps ours to:
@@ -213,6 +264,12 @@ impl Ice {
             self.known.push(address);
         }
         admitted
+    }
+
+    /// The connection by which media went is over. The agent may hold on to its pair for a while.
+    pub fn connection_lost(&mut self) {
+        self.path_lost = true;
+        self.heard = None;
     }
 
     /// Lets time pass.
@@ -236,6 +293,7 @@ impl Ice {
     pub fn poll_transmit(&mut self) -> Option<IceTransmit> {
         let transmit = self.agent.poll_transmit()?;
         Some(IceTransmit {
+            protocol: transmit.proto,
             local: transmit.source,
             remote: transmit.destination,
             datagram: transmit.contents.into(),
@@ -248,25 +306,34 @@ impl Ice {
         if std::mem::take(&mut self.path_lost) {
             return Some(IceEvent::PathLost);
         }
-        loop {
-            return Some(match self.agent.poll_event()? {
-                IceAgentEvent::DiscoveredRecv { source, .. } => IceEvent::AddressValidated(source),
+        // Each time: the engine may have forgotten the address.
+        if let Some(address) = self.validated.take() {
+            return Some(IceEvent::AddressValidated(address));
+        }
+        while let Some(event) = self.agent.poll_event() {
+            match event {
                 IceAgentEvent::NominatedSend {
+                    proto,
                     source,
                     destination,
-                    ..
-                } => {
-                    self.consent_ends = None;
-                    IceEvent::PathNominated {
-                        local: source,
-                        remote: destination,
-                    }
-                }
+                } => return Some(self.nominated((proto, source, destination))),
                 IceAgentEvent::IceConnectionStateChange(state) if self.is_loss(state) => {
-                    IceEvent::PathLost
+                    return Some(IceEvent::PathLost);
                 }
-                _ => continue,
-            });
+                _ => {}
+            }
+        }
+        self.chosen.take().map(|way| self.nominated(way))
+    }
+
+    fn nominated(&mut self, way: Way) -> IceEvent {
+        let (protocol, local, remote) = way;
+        self.consent_ends = None;
+        self.path = Some(way);
+        IceEvent::PathNominated {
+            protocol,
+            local,
+            remote,
         }
     }
 

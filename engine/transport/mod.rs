@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, Role};
 use crate::ice::{
-    Credentials, Ice, IceEvent, IceRole, RemoteCandidate, TransactionId, transaction_of_request,
+    Credentials, Ice, IceEvent, IceRole, Protocol, RemoteCandidate, TransactionId,
+    transaction_of_request,
 };
 use crate::srtp;
 
@@ -57,10 +58,22 @@ pub enum TransportState {
     Closed,
 }
 
+/// In a socket's index: the TCP listener on the address and port of that UDP socket.
+pub const TCP: u16 = 1 << 15;
+
+/// What a socket's index says of it.
+pub fn protocol_of(socket: u16) -> Protocol {
+    if socket & TCP == 0 {
+        Protocol::Udp
+    } else {
+        Protocol::Tcp
+    }
+}
+
 /// Where datagrams to the peer go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Path {
-    /// Index of our socket.
+    /// Index of our socket, with `TCP` where the peer's address is that of its connection.
     pub socket: u16,
     /// The peer's address.
     pub remote: SocketAddr,
@@ -122,6 +135,7 @@ impl Transport {
         settings: TransportSettings,
         certificate: &Certificate,
         sockets: &[SocketAddr],
+        protocols: &[Protocol],
         now: Instant,
     ) -> Transport {
         let mut ice = Ice::new(
@@ -129,6 +143,7 @@ impl Transport {
             &settings.local,
             &settings.remote,
             sockets,
+            protocols,
         );
         ice.add_remote_candidates(&settings.remote_candidates);
         ice.handle_timeout(now);
@@ -196,15 +211,31 @@ impl Transport {
         Some((self.path?, &mut self.keys.as_mut()?.sender))
     }
 
-    /// Takes a STUN message; false when it was not the peer's.
+    /// Takes a STUN message that came to our address `local`; false when it was not the peer's.
     pub fn handle_stun(
         &mut self,
         now: Instant,
         local: SocketAddr,
-        remote: SocketAddr,
+        path: Path,
         datagram: &[u8],
     ) -> bool {
-        self.ice.handle_stun(now, local, remote, datagram)
+        let protocol = protocol_of(path.socket);
+        self.ice
+            .handle_stun(now, protocol, local, path.remote, datagram)
+    }
+
+    /// The connection of this path is over. The peer may come back by another one.
+    pub fn connection_lost(&mut self, path: Path) {
+        if self
+            .successor
+            .as_ref()
+            .is_some_and(|next| next.path == path)
+        {
+            self.successor = None;
+        }
+        if self.path == Some(path) {
+            self.ice.connection_lost();
+        }
     }
 
     /// Takes DTLS records from a validated address.
@@ -286,13 +317,18 @@ impl Transport {
         sockets: &[SocketAddr],
         mut each: impl FnMut(TransportEvent),
     ) {
-        let socket_of = |local: SocketAddr| {
+        let socket_of = |protocol: Protocol, local: SocketAddr| {
             let index = sockets.iter().position(|&socket| socket == local)?;
-            u16::try_from(index).ok()
+            let index = u16::try_from(index).ok()?;
+            Some(if protocol == Protocol::Tcp {
+                index | TCP
+            } else {
+                index
+            })
         };
         let before = self.state;
         while let Some(transmit) = self.ice.poll_transmit() {
-            if let Some(socket) = socket_of(transmit.local) {
+            if let Some(socket) = socket_of(transmit.protocol, transmit.local) {
                 let path = Path {
                     socket,
                     remote: transmit.remote,
@@ -313,8 +349,12 @@ impl Transport {
                 IceEvent::AddressValidated(address) => {
                     each(TransportEvent::AddressValidated(address));
                 }
-                IceEvent::PathNominated { local, remote } => {
-                    self.path = socket_of(local).map(|socket| Path { socket, remote });
+                IceEvent::PathNominated {
+                    protocol,
+                    local,
+                    remote,
+                } => {
+                    self.path = socket_of(protocol, local).map(|socket| Path { socket, remote });
                     self.settle(now);
                 }
                 IceEvent::PathLost => {

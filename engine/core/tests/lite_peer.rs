@@ -11,6 +11,7 @@ use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 use super::super::outbox::{Outbox, Recorder};
 use super::super::{Engine, EngineConfig};
 use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
+use crate::ice::Protocol;
 use crate::link::proto::{self, TransportState, answer, event, request};
 use crate::wire::demux::{DatagramKind, classify};
 
@@ -47,6 +48,7 @@ impl Laboratory {
                 Ok(vec![address(port)])
             }),
             candidates: vec![address(7000)],
+            protocols: &[Protocol::Udp, Protocol::Tcp],
             certificate: Certificate::generate().expect("a certificate"),
         };
         Laboratory {

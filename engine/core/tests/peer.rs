@@ -11,8 +11,10 @@ use super::super::outbox::{Outbox, Recorder};
 use super::super::{Engine, EngineConfig};
 use crate::codec::Codec;
 use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
+use crate::ice::Protocol;
 use crate::link::proto::{self, answer, event, request};
 use crate::srtp;
+use crate::transport::TCP;
 use crate::wire::demux::{DatagramKind, classify};
 use crate::wire::rtcp::{self, Packet};
 use crate::wire::rtp::{Header, HeaderWriter};
@@ -55,6 +57,7 @@ pub struct FeedbackSeen {
 
 struct Peer {
     name: &'static str,
+    socket: u16,
     address: SocketAddr,
     certificate: Certificate,
     dtls: Dtls,
@@ -88,6 +91,7 @@ impl Laboratory {
             sockets: vec![socket],
             open_sockets: Box::new(|| Err("one socket is enough here".into())),
             candidates: vec![socket],
+            protocols: &[Protocol::Udp, Protocol::Tcp],
             certificate,
         };
         let (recorder, sent) = Recorder::new();
@@ -139,6 +143,7 @@ impl Laboratory {
         let port = 9000 + self.peers.len() as u16;
         self.peers.push(Peer {
             name,
+            socket: 0,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             certificate,
             dtls,
@@ -173,6 +178,23 @@ impl Laboratory {
         let check = self.check(index, PASSWORD);
         self.deliver(index, &check);
         self.handshake(index);
+    }
+
+    /// The peer leaves its address for a connection from another one.
+    pub fn connect_by_tcp(&mut self, index: usize) {
+        let peer = &mut self.peers[index];
+        self.left.push(peer.address);
+        peer.socket = TCP;
+        peer.address.set_port(peer.address.port() + 300);
+        self.check_again(index);
+    }
+
+    /// The peer's connection ends.
+    pub fn disconnect(&mut self, index: usize) {
+        let (socket, address) = (self.peers[index].socket, self.peers[index].address);
+        self.engine
+            .handle_disconnect(self.now, socket, address, &mut self.outbox);
+        self.settle();
     }
 
     /// A datagram from an address that the peer has proved beside its own.
@@ -304,8 +326,10 @@ impl Laboratory {
 
     fn hand_over(&mut self, source: SocketAddr, datagram: &[u8]) {
         let mut datagram = datagram.to_vec();
+        let peer = self.peers.iter().find(|peer| peer.address == source);
+        let socket = peer.map_or(0, |peer| peer.socket);
         self.engine
-            .handle_datagram(self.now, 0, source, &mut datagram, &mut self.outbox);
+            .handle_datagram(self.now, socket, source, &mut datagram, &mut self.outbox);
     }
 
     pub fn advance(&mut self, by: Duration) {

@@ -9,6 +9,7 @@ mod poller;
 mod receive;
 mod send;
 mod socket;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tun;
@@ -18,4 +19,5 @@ pub use poller::{Poller, Waker};
 pub use receive::{BATCH, Receiver};
 pub use send::{MAX_MESSAGE, MAX_SEGMENTS, Message, Sender};
 pub use socket::bind;
+pub use stream::{accept, limit_unsent, listen};
 pub use tun::open_tun;

@@ -181,6 +181,13 @@ impl Poller {
     }
 }
 
+/// One poller can wait for another: it is readable while one of its descriptors is ready.
+impl AsRawFd for Poller {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
 /// # Safety
 /// `descriptor` is a fresh one that nobody else owns, or negative.
 unsafe fn owned(descriptor: RawFd) -> io::Result<OwnedFd> {

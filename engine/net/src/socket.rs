@@ -15,7 +15,10 @@ const KERNEL_BUFFER: libc::c_int = 4 << 20;
 /// # Errors
 /// The address is not this machine's, or is taken.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = open(address)?;
+    let descriptor = open(address, libc::SOCK_DGRAM)?;
+    // SAFETY: the descriptor is fresh, so it is nobody else's.
+    let socket = unsafe { UdpSocket::from_raw_fd(descriptor) };
+    bind_to(descriptor, address)?;
     // A refusal leaves the default.
     for option in [libc::SO_RCVBUF, libc::SO_SNDBUF] {
         let _ = set(socket.as_raw_fd(), libc::SOL_SOCKET, option, KERNEL_BUFFER);
@@ -24,21 +27,24 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// A bound socket of its own family only, so that `0.0.0.0` and `::` can share a port.
-fn open(address: SocketAddr) -> io::Result<UdpSocket> {
+/// A non-blocking socket of the address's family only, so that `0.0.0.0` and `::` can share a port. The caller owns it.
+pub(crate) fn open(address: SocketAddr, kind: libc::c_int) -> io::Result<RawFd> {
     let family = if address.is_ipv4() {
         libc::AF_INET
     } else {
         libc::AF_INET6
     };
-    let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers are passed.
     let descriptor = unsafe { libc::socket(family, kind, 0) };
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is fresh, so it is nobody else's.
-    let socket = unsafe { UdpSocket::from_raw_fd(descriptor) };
+    Ok(descriptor)
+}
+
+/// Gives a socket its address.
+pub(crate) fn bind_to(descriptor: RawFd, address: SocketAddr) -> io::Result<()> {
     if address.is_ipv6() {
         set(descriptor, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
     }
@@ -47,7 +53,7 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     // SAFETY: the storage holds an address of that length.
     let result = unsafe { libc::bind(descriptor, std::ptr::from_ref(&storage).cast(), length) };
     if result == 0 {
-        Ok(socket)
+        Ok(())
     } else {
         Err(io::Error::last_os_error())
     }

@@ -59,9 +59,6 @@ impl Stream {
         tls: Option<Arc<ServerConfig>>,
         now: Instant,
     ) -> io::Result<Stream> {
-        socket.set_nonblocking(true)?;
-        // Each flush is a batch already.
-        socket.set_nodelay(true)?;
         let tls = tls
             .map(|config| ServerConnection::new(config).map(Box::new))
             .transpose()

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use socket2::{Domain, Protocol, Socket, Type};
 use switchyard_net as net;
 
 use super::frame::{self, FRAME_MAX, Frame};
@@ -25,8 +24,6 @@ const BATCHES_IN_A_ROW: usize = 4;
 const READS_IN_A_ROW: usize = 4;
 /// Connections taken in a row.
 const ACCEPTS_IN_A_ROW: usize = 64;
-/// Connections that the kernel keeps for us.
-const BACKLOG: i32 = 1024;
 /// A connection without an allocation may be silent for so long, and a client may not read for so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a connection is looked at.
@@ -63,7 +60,7 @@ fn open(options: Options) -> Result<(Worker, Bound), String> {
         for (place, &ip) in options.listen.iter().enumerate() {
             let address = SocketAddr::new(ip, port);
             let problem = |error: io::Error| format!("cannot serve on TCP {address}: {error}");
-            let socket = listen(address).map_err(problem)?;
+            let socket = net::listen(address).map_err(problem)?;
             let token = Token::Listener(listeners.len()).number() as usize;
             sockets.poller().add(&socket, token).map_err(problem)?;
             let list = if is_tls {
@@ -93,23 +90,6 @@ fn open(options: Options) -> Result<(Worker, Bound), String> {
         looks: BinaryHeap::new(),
     };
     Ok((worker, bound))
-}
-
-/// A listener of its own family only, so that `0.0.0.0` and `::` can share a port.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// Runs until control tells the process to leave.
@@ -255,11 +235,9 @@ impl Worker {
             let Some(listener) = self.listeners.get(index) else {
                 return;
             };
-            let (socket, peer) = match listener.socket.accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The client has gone before we came.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            let (socket, peer) = match net::accept(&listener.socket) {
+                Ok(Some(accepted)) => accepted,
+                Ok(None) => return,
                 Err(error) => return tracing::warn!(%error, "accepting"),
             };
             let tls = listener.is_tls.then(|| self.tls.config(instant));
