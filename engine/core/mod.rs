@@ -172,7 +172,7 @@ impl Engine {
             };
             transport.connection_lost(path);
         }
-        self.drive_transport(key, socket, now, outbox);
+        self.drive_transport(key, now, outbox);
     }
 
     /// Counts datagrams that peers did not read from their TCP connections.
@@ -250,7 +250,10 @@ impl Engine {
             // Whoever repeats the answer from now on is not the peer.
             self.checks.forget([&id]);
         }
-        self.drive_transport(key, socket, now, outbox);
+        // For each of our sockets by itself: from one port of its own a peer checks them all, and may use any.
+        let addresses = &mut self.sessions[key].addresses;
+        addresses.validate((socket, source), key, &mut self.by_address);
+        self.drive_transport(key, now, outbox);
         Ok(())
     }
 
@@ -272,7 +275,7 @@ impl Engine {
             remote: source,
         };
         transport.handle_dtls(&self.config.certificate, now, path, datagram);
-        self.drive_transport(key, socket, now, outbox);
+        self.drive_transport(key, now, outbox);
         Ok(())
     }
 
@@ -293,22 +296,20 @@ impl Engine {
         if let Some(transport) = &mut session.transport {
             transport.handle_timeout(now);
         }
-        self.drive_transport(key, 0, now, outbox);
+        self.drive_transport(key, now, outbox);
     }
 
-    /// Carries out what the transport wants: datagrams, addresses, its next timer, the news of its state.
-    fn drive_transport(&mut self, key: SessionKey, socket: u16, now: Instant, outbox: &mut Outbox) {
+    /// Carries out what the transport wants: datagrams, its next timer, the news of its state.
+    fn drive_transport(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
         let session = &mut self.sessions[key];
         let Some(transport) = &mut session.transport else {
             return;
         };
         let mut state_changed = false;
         let mut rekeyed = false;
-        let by_address = &mut self.by_address;
         let checks = &mut self.checks;
         let counters = &mut self.counters;
         let awaited = &mut session.awaited_checks;
-        let addresses = &mut session.addresses;
         transport.poll(now, &self.config.sockets, |event| match event {
             TransportEvent::Send(path, datagram) => {
                 outbox.push(path.socket, path.remote, &datagram);
@@ -325,9 +326,6 @@ impl Engine {
                 } else {
                     counters.discard(Discard::CheckOverPace);
                 }
-            }
-            TransportEvent::AddressValidated(address) => {
-                addresses.validate((socket, address), key, by_address);
             }
             TransportEvent::Rekeyed => rekeyed = true,
             TransportEvent::StateChanged => state_changed = true,

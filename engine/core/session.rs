@@ -39,27 +39,33 @@ pub struct IncomingStream {
     pub repairs: Option<Option<u32>>,
 }
 
-/// Addresses of one peer that ICE validated. A peer cannot claim more than a few.
+/// Addresses of one peer that ICE validated, each with the socket of ours that it was checked for. A peer cannot claim
+/// more than a few.
 #[derive(Default)]
 pub struct Addresses {
+    /// That of the last check is the last.
     known: Vec<(u16, SocketAddr)>,
 }
 
-const MAX_ADDRESSES: usize = 16;
+/// As many as ICE keeps pairs.
+const MAX_ADDRESSES: usize = 64;
 
 impl Addresses {
-    /// Makes the address this session's; the oldest one gives way when there are too many.
+    /// Makes the address this session's; the one that was not checked for longest gives way when there are too many.
     pub fn validate(
         &mut self,
         address: (u16, SocketAddr),
         session: SessionKey,
         by_address: &mut AddressMap,
     ) {
-        if !self.known.contains(&address) {
-            if self.known.len() == MAX_ADDRESSES {
-                Self::forget(self.known.remove(0), session, by_address);
+        match self.known.iter().position(|&known| known == address) {
+            Some(index) => self.known[index..].rotate_left(1),
+            None => {
+                if self.known.len() == MAX_ADDRESSES {
+                    Self::forget(self.known.remove(0), session, by_address);
+                }
+                self.known.push(address);
             }
-            self.known.push(address);
         }
         by_address.insert(address, session);
     }

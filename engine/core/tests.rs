@@ -209,6 +209,36 @@ fn a_publication_that_never_sent_is_silent_too() {
     assert_eq!(lab.publication_states(), [3, 2, 3]);
 }
 
+/// A browser checks all our addresses from each port of its own, and goes over to another one when it likes that better.
+#[test]
+fn packets_are_taken_at_each_socket_that_the_peer_checked() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    let first = lab.protect_media(publisher, 1, 960, b"sound");
+    lab.deliver_at(publisher, 1, &first);
+    assert!(lab.received(subscriber).is_empty(), "not checked yet");
+    lab.check_socket(publisher, 1);
+    lab.deliver_at(publisher, 1, &first);
+    lab.send_media(publisher, 2, 1920, b"sound");
+    assert_eq!(lab.received(subscriber).len(), 2);
+}
+
+#[test]
+fn an_address_that_is_in_use_is_not_forgotten_for_new_ones() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    for port in 1..=200 {
+        lab.prove_another_port(publisher, 10_000 + port);
+        if port % 20 == 0 {
+            lab.check_again(publisher);
+        }
+    }
+    lab.send_media(publisher, 1, 960, b"sound");
+    assert_eq!(lab.received(subscriber).len(), 1);
+    lab.close_all();
+    assert!(lab.engine.by_address.is_empty());
+}
+
 #[test]
 fn a_closed_session_leaves_nothing_behind() {
     let mut lab = Laboratory::new();

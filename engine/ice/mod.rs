@@ -44,8 +44,6 @@ pub struct RemoteCandidate {
 /// What came of a check or of time passing.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IceEvent {
-    /// The peer proved that it receives at this address, or knows our password there: its other packets are welcome.
-    AddressValidated(SocketAddr),
     /// Media goes here from now on.
     PathNominated {
         /// UDP or TCP.
@@ -103,7 +101,6 @@ pub struct Ice {
     heard: Option<Instant>,
     /// Lite role: the peer's choice, which the agent does not follow yet.
     chosen: Option<Way>,
-    validated: Option<SocketAddr>,
 }
 
 /// Protocol, our address, the peer's.
@@ -148,7 +145,6 @@ impl Ice {
             path: None,
             heard: None,
             chosen: None,
-            validated: None,
         }
     }
 
@@ -196,7 +192,8 @@ impl Ice {
         self.consent_ends = Some(now + CONSENT);
     }
 
-    /// Takes a STUN message; one with a wrong user name, transaction or password is ignored, and false.
+    /// Takes a STUN message; one with a wrong user name, transaction or password is ignored, and false. Else the peer
+    /// proved that it receives at this address, or knows our password there.
     pub fn handle_stun(
         &mut self,
         now: Instant,
@@ -223,7 +220,6 @@ impl Ice {
             },
         );
         if accepted {
-            self.validated = Some(remote);
             self.agent.handle_timeout(now);
             if self.role == IceRole::Lite && is_request {
                 self.checked((protocol, local, remote), is_nomination, now);
@@ -305,10 +301,6 @@ impl Ice {
     pub fn poll_event(&mut self) -> Option<IceEvent> {
         if std::mem::take(&mut self.path_lost) {
             return Some(IceEvent::PathLost);
-        }
-        // Each time: the engine may have forgotten the address.
-        if let Some(address) = self.validated.take() {
-            return Some(IceEvent::AddressValidated(address));
         }
         while let Some(event) = self.agent.poll_event() {
             match event {

@@ -121,8 +121,6 @@ pub enum TransportEvent {
         /// Whether the peer answered from there before.
         proven: bool,
     },
-    /// Packets from this address belong to this session from now on.
-    AddressValidated(SocketAddr),
     /// Another association has taken the place of the first: its keys count packets anew.
     Rekeyed,
     /// The state is another one.
@@ -211,7 +209,8 @@ impl Transport {
         Some((self.path?, &mut self.keys.as_mut()?.sender))
     }
 
-    /// Takes a STUN message that came to our address `local`; false when it was not the peer's.
+    /// Takes a STUN message that came to our address `local`. False when it was not the peer's; else its other packets
+    /// on that path are welcome too.
     pub fn handle_stun(
         &mut self,
         now: Instant,
@@ -346,9 +345,6 @@ impl Transport {
         }
         while let Some(event) = self.ice.poll_event() {
             match event {
-                IceEvent::AddressValidated(address) => {
-                    each(TransportEvent::AddressValidated(address));
-                }
                 IceEvent::PathNominated {
                     protocol,
                     local,

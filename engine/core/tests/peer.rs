@@ -87,8 +87,9 @@ impl Laboratory {
         let now = Instant::now();
         let certificate = Certificate::generate().expect("a certificate");
         let socket: SocketAddr = SERVER.parse().expect("an address");
+        let second = SocketAddr::new(socket.ip(), socket.port() + 1);
         let config = EngineConfig {
-            sockets: vec![socket],
+            sockets: vec![socket, second],
             open_sockets: Box::new(|| Err("one socket is enough here".into())),
             candidates: vec![socket],
             protocols: &[Protocol::Udp, Protocol::Tcp],
@@ -197,6 +198,21 @@ impl Laboratory {
         self.settle();
     }
 
+    /// The peer checks another socket of the server from its own address.
+    pub fn check_socket(&mut self, index: usize, socket: u16) {
+        let check = self.check(index, PASSWORD);
+        self.deliver_at(index, socket, &check);
+    }
+
+    /// The same as `deliver`, at another socket of the server.
+    pub fn deliver_at(&mut self, index: usize, socket: u16, datagram: &[u8]) {
+        let source = self.peers[index].address;
+        let mut datagram = datagram.to_vec();
+        self.engine
+            .handle_datagram(self.now, socket, source, &mut datagram, &mut self.outbox);
+        self.settle();
+    }
+
     /// A datagram from an address that the peer has proved beside its own.
     pub fn deliver_from_another_port(&mut self, index: usize, datagram: &[u8]) {
         let own = self.peers[index].address;
@@ -208,6 +224,15 @@ impl Laboratory {
         self.peers[index].address = own;
         let check = self.check(index, PASSWORD);
         self.deliver(index, &check);
+    }
+
+    /// The peer checks from this port too.
+    pub fn prove_another_port(&mut self, index: usize, port: u16) {
+        let own = self.peers[index].address;
+        self.peers[index].address.set_port(port);
+        self.left.push(self.peers[index].address);
+        self.check_again(index);
+        self.peers[index].address = own;
     }
 
     /// The peer goes on from another port: ICE nominates it, and the association stays.
