@@ -6,8 +6,8 @@ const UPGRADE_MARGIN: f64 = 1.05;
 /// On overuse the estimate goes to 85 % of what came (`rate_controller`), though all of it was carried: what is
 /// held may stay within what this was a part of.
 const BACK_OFF: f64 = 0.85;
-/// Encodings that are looked at.
-pub const MAX_ENCODINGS: usize = 8;
+/// Encodings and parts of their layers that are looked at.
+pub const MAX_STEPS: usize = 24;
 
 /// What a subscription could use.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +16,8 @@ pub struct Demand {
     pub is_audio: bool,
     /// Lower numbers come first.
     pub priority: u32,
-    /// bit/s of the encodings, ascending; zero: no more.
-    pub rates: [u64; MAX_ENCODINGS],
+    /// bit/s of the encodings and of parts of their layers, ascending; zero: no more.
+    pub rates: [u64; MAX_STEPS],
     /// The budget that it has, for stability; none at first.
     pub current: Option<u64>,
     /// Result: bit/s that it may use. Zero: nothing fits.
@@ -64,7 +64,7 @@ pub fn share(estimate: u64, demands: &mut [Demand], crowded: bool) {
     for demand in demands.iter_mut().filter(|demand| !demand.is_audio) {
         demand.budget = 0;
     }
-    for step in 0..MAX_ENCODINGS {
+    for step in 0..MAX_STEPS {
         for (rank, &index) in order.iter().enumerate() {
             let demand = &mut demands[index];
             let below = match step {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn demand(is_audio: bool, priority: u32, list: &[u64]) -> Demand {
-        let mut rates = [0; MAX_ENCODINGS];
+        let mut rates = [0; MAX_STEPS];
         rates[..list.len()].copy_from_slice(list);
         Demand {
             is_audio,

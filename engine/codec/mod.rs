@@ -1,14 +1,17 @@
-//! What the engine needs to know of codecs: where a stream can be joined.
+//! What the engine needs to know of codecs: where a stream can be joined, and what can be left out of it.
 
 mod av1;
 pub mod dependency_descriptor;
 mod h264;
 mod h265;
+pub mod layer;
+mod layer_reader;
 mod picture_numbers;
 pub mod red;
 mod vp8;
 mod vp9;
 
+pub use layer_reader::LayerReader;
 pub use picture_numbers::{PictureNumbers, PictureOffsets, picture_numbers, renumber};
 
 /// A codec that is forwarded.

@@ -25,6 +25,17 @@ pub struct PictureOffsets {
     pub frame_number: u16,
 }
 
+impl PictureOffsets {
+    /// The offsets after so many pictures that were left out.
+    #[inline]
+    pub fn without(self, pictures: u16) -> PictureOffsets {
+        PictureOffsets {
+            picture_id: self.picture_id.wrapping_sub(pictures),
+            ..self
+        }
+    }
+}
+
 impl PictureNumbers {
     /// The numbers after the offsets were added, modulo the widest field.
     pub fn shifted(self, offsets: PictureOffsets) -> PictureNumbers {

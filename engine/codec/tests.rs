@@ -210,3 +210,125 @@ proptest! {
         }
     }
 }
+
+mod layers {
+    use super::super::layer::{Layer, Placement};
+    use super::super::{Codec, LayerReader, vp8, vp9};
+    use proptest::prelude::*;
+
+    fn layer(spatial: u8, temporal: u8) -> Layer {
+        Layer::new(spatial, temporal).unwrap()
+    }
+
+    /// A VP8 descriptor with that temporal layer.
+    fn vp8_packet(temporal: u8, sync: bool) -> Option<Placement> {
+        let field = temporal << 6 | u8::from(sync) << 5;
+        vp8::placement(&[0x90, 0xe0, 0x85, 0x01, 0x07, field, 0x51])
+    }
+
+    #[test]
+    fn vp8_says_at_which_frame_rate_a_frame_is_needed_and_where_rates_can_rise() {
+        assert_eq!(vp8::placement(&[0x10, 0x50]), None);
+        assert_eq!(vp8::placement(&[0x90, 0xc0, 0x05, 0x07, 0x50]), None);
+        let middle = vp8_packet(1, false).unwrap();
+        assert_eq!(middle.layer, layer(0, 1));
+        assert!(middle.needed.contains(layer(0, 2)) && !middle.needed.contains(layer(0, 0)));
+        assert!(!middle.permits(layer(0, 0), layer(0, 1)));
+        let sync = vp8_packet(1, true).unwrap();
+        assert!(sync.permits(layer(0, 0), layer(0, 2)));
+        let base = vp8_packet(0, false).unwrap();
+        assert!(!base.permits(layer(0, 0), layer(0, 2)));
+    }
+
+    struct Vp9 {
+        temporal: u8,
+        spatial: u8,
+        rate_switch: bool,
+        is_predicted: bool,
+        is_for_above: bool,
+        sizes: Option<u8>,
+    }
+
+    /// In flexible mode, with one reference where predicted.
+    fn vp9_packet(packet: &Vp9, sizes: &mut Option<u8>) -> Option<Placement> {
+        let flag = |bit: u8, is_set: bool| if is_set { bit } else { 0 };
+        let mut payload = vec![
+            0x80 | 0x20
+                | 0x10
+                | 0x08
+                | 0x04
+                | flag(0x40, packet.is_predicted)
+                | flag(0x02, packet.sizes.is_some())
+                | flag(0x01, !packet.is_for_above),
+            0x81,
+            0x05,
+            packet.temporal << 5 | flag(0x10, packet.rate_switch) | packet.spatial << 1,
+        ];
+        if packet.is_predicted {
+            payload.push(2 << 1);
+        }
+        if let Some(sizes) = packet.sizes {
+            payload.push((sizes - 1) << 5);
+        }
+        vp9::placement(&payload, sizes)
+    }
+
+    #[test]
+    fn vp9_says_on_which_sizes_a_frame_is_needed_once_it_told_how_many_there_are() {
+        let mut sizes = None;
+        let mut packet = Vp9 {
+            temporal: 0,
+            spatial: 0,
+            rate_switch: true,
+            is_predicted: true,
+            is_for_above: false,
+            sizes: None,
+        };
+        assert_eq!(vp9_packet(&packet, &mut sizes), None);
+        let key = Vp9 {
+            is_predicted: false,
+            is_for_above: true,
+            sizes: Some(3),
+            ..packet
+        };
+        let key = vp9_packet(&key, &mut sizes).unwrap();
+        assert!(key.permits(layer(0, 0), layer(2, 3)));
+        assert_eq!(key.offered.iter().count(), 12);
+
+        // As with _KEY: what is above does not depend on it.
+        let small = vp9_packet(&packet, &mut sizes).unwrap();
+        assert!(!small.needed.contains(layer(1, 0)));
+        assert!(
+            small.permits(layer(0, 0), layer(0, 2)),
+            "a switching-up point"
+        );
+        assert!(
+            !small.permits(layer(0, 0), layer(1, 0)) && !small.permits(layer(2, 0), layer(1, 0))
+        );
+        // Without: it falls as it likes, and rises at key frames only.
+        packet.is_for_above = true;
+        let below = vp9_packet(&packet, &mut sizes).unwrap();
+        assert!(below.needed.contains(layer(2, 0)));
+        assert!(
+            below.permits(layer(2, 0), layer(1, 0)) && !below.permits(layer(1, 0), layer(2, 0))
+        );
+        packet.rate_switch = false;
+        packet.temporal = 1;
+        let fast = vp9_packet(&packet, &mut sizes).unwrap();
+        assert!(!fast.permits(layer(0, 0), layer(0, 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_can_be_placed(payloads in prop::collection::vec(
+            prop::collection::vec(any::<u8>(), 0..12), 1..8)) {
+            let mut reader = LayerReader::default();
+            for payload in &payloads {
+                for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264] {
+                    reader.read(codec, payload, None);
+                    reader.read(codec, payload, Some(payload));
+                }
+            }
+        }
+    }
+}

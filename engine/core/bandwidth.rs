@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::outbox::Outbox;
 use super::timers::Timer;
 use super::{Engine, SessionKey, SubscriptionKey};
-use crate::bandwidth::allocation::{self, Demand, MAX_ENCODINGS};
+use crate::bandwidth::allocation::{self, Demand, MAX_STEPS};
 use crate::forward::layer_choice;
 use crate::forward::publication::MediaKind;
 
@@ -174,27 +174,26 @@ impl Engine {
         let mut demand = Demand {
             is_audio: subscription.kind() == MediaKind::Audio,
             priority: place,
-            rates: [0; MAX_ENCODINGS],
+            rates: [0; MAX_STEPS],
             current: None,
             budget: 0,
         };
-        let Some(publication) = subscription.publication.map(|key| &self.publications[key]) else {
+        let Some(publication) = subscription.publication else {
             return demand;
         };
-        let mut rates = Vec::with_capacity(publication.encodings.len());
-        for &encoding in &publication.encodings {
-            let source = &mut self.encodings[encoding];
-            if let [_] = publication.encodings[..] {
-                source.bitrate.measure(now);
+        if let [only] = self.publications[publication].encodings[..] {
+            self.encodings[only].measure(now);
+        }
+        let has = (subscription.target, subscription.layer);
+        let choice = subscription.settings.choice.as_ref();
+        let mut rates = Vec::new();
+        for step in self.steps(publication) {
+            let source = &self.encodings[step.encoding];
+            if has == (Some(step.encoding), step.layer) {
+                demand.current = Some(step.bits_per_second);
             }
-            let rate = source.bitrate.bits_per_second();
-            if subscription.target == Some(encoding) {
-                demand.current = Some(rate);
-            }
-            if source.is_live
-                && layer_choice::may_have(subscription.settings.choice.as_ref(), &source.rid)
-            {
-                rates.push(rate);
+            if source.is_live && layer_choice::may_have(choice, &source.rid) {
+                rates.push(step.bits_per_second);
             }
         }
         rates.retain(|&rate| rate > 0);
@@ -233,9 +232,10 @@ impl Engine {
         let grows = budget.is_none_or(|budget| subscription.budget.is_some_and(|had| budget > had));
         subscription.budget = budget;
         let session = subscription.session;
-        let had = subscription.target;
+        let had = (subscription.target, subscription.layer);
         self.retarget(key, now);
-        if grows && self.subscriptions[key].target != had {
+        let subscription = &self.subscriptions[key];
+        if grows && (subscription.target, subscription.layer) != had {
             self.sessions[session].estimator.expect_jump();
         }
     }

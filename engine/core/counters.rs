@@ -49,6 +49,8 @@ discards! {
     FormatNotSubscribed => "discarded_format_not_subscribed",
     /// The subscriber gets another encoding by now.
     OtherEncoding => "discarded_other_encoding",
+    /// Of a layer that the subscriber does not get.
+    LayerNotWanted => "discarded_layer_not_wanted",
     /// The subscriber waits for a key frame.
     BeforeKeyFrame => "discarded_before_key_frame",
     /// Older than the first packet that the subscriber got.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, SubscriptionKey};
+use crate::codec::layer::Layer;
 use crate::forward::layer_choice::{self, Offered};
 use crate::forward::publication::MediaKind;
 
@@ -12,11 +13,20 @@ const LAYERS_INTERVAL: Duration = Duration::from_millis(500);
 /// An encoding without a packet for so long has been stopped by the peer.
 const STOPPED_AFTER: Duration = Duration::from_secs(2);
 
+/// An encoding, or a part of its layers.
+pub(super) struct Step {
+    pub encoding: EncodingKey,
+    /// None: all that it has.
+    pub layer: Option<Layer>,
+    pub bits_per_second: u64,
+}
+
 impl Engine {
     /// Gives a subscription the encoding that it is to get now, or aims it at that one's next key frame.
     pub(super) fn retarget(&mut self, key: SubscriptionKey, now: Instant) {
-        let wanted = self.wanted_encoding(key);
+        let (wanted, layer) = self.wanted_encoding(key).unzip();
         let subscription = &mut self.subscriptions[key];
+        subscription.layer = layer.flatten();
         let had = [subscription.target, subscription.current()];
         if wanted == had[0] && (wanted.is_some() || had[1].is_none()) {
             return;
@@ -46,27 +56,59 @@ impl Engine {
         }
     }
 
-    fn wanted_encoding(&self, key: SubscriptionKey) -> Option<EncodingKey> {
+    fn wanted_encoding(&self, key: SubscriptionKey) -> Option<(EncodingKey, Option<Layer>)> {
         let subscription = &self.subscriptions[key];
-        let publication = &self.publications[subscription.publication?];
         if subscription.budget == Some(0) {
             return None;
         }
-        let offered: Vec<Offered<'_>> = publication
-            .encodings
+        let steps = self.steps(subscription.publication?);
+        let offered: Vec<Offered<'_>> = steps
             .iter()
-            .map(|&key| {
-                let encoding = &self.encodings[key];
+            .map(|step| {
+                let encoding = &self.encodings[step.encoding];
                 Offered {
                     rid: &encoding.rid,
                     is_live: encoding.is_live,
-                    bits_per_second: encoding.bitrate.bits_per_second(),
+                    bits_per_second: step.bits_per_second,
                 }
             })
             .collect();
         let choice = subscription.settings.choice.as_ref();
         let chosen = layer_choice::choose(&offered, choice, subscription.budget)?;
-        Some(publication.encodings[chosen])
+        Some((steps[chosen].encoding, steps[chosen].layer))
+    }
+
+    /// All that can be had of a publication.
+    pub(super) fn steps(&self, key: PublicationKey) -> Vec<Step> {
+        let publication = &self.publications[key];
+        let rate = |key: &EncodingKey| self.encodings[*key].bitrate.bits_per_second();
+        let live = publication
+            .encodings
+            .iter()
+            .filter(|&&key| self.encodings[key].is_live);
+        let cheapest = live.min_by_key(|&key| rate(key)).copied();
+        let mut steps = Vec::with_capacity(publication.encodings.len());
+        for &key in &publication.encodings {
+            let layers = self.encodings[key].layer_steps(cheapest == Some(key));
+            steps.extend(layers.into_iter().map(|(layer, bits_per_second)| Step {
+                encoding: key,
+                layer,
+                bits_per_second,
+            }));
+        }
+        steps
+    }
+
+    /// Subscriptions that can only go on to another size at a key frame.
+    pub(super) fn want_key_frame_for_layers(&mut self, key: EncodingKey, now: Instant) {
+        let mut is_wanted = false;
+        for &subscriber in &self.encodings[key].subscriptions {
+            is_wanted |= self.subscriptions[subscriber].take_key_frame_wish();
+        }
+        if is_wanted {
+            self.encodings[key].key_frames.want(now);
+            self.timers.add(now, Timer::Encoding(key));
+        }
     }
 
     fn attach(&mut self, key: SubscriptionKey, encoding: EncodingKey) {
@@ -128,7 +170,7 @@ impl Engine {
         let mut any_live = false;
         for &encoding in &publication.encodings {
             let encoding = &mut self.encodings[encoding];
-            encoding.bitrate.measure(now);
+            encoding.measure(now);
             encoding.is_live &= now.duration_since(encoding.last_packet) < STOPPED_AFTER;
             any_live |= encoding.is_live;
         }

@@ -163,6 +163,12 @@ impl Engine {
             }
         }
         self.settle_switches();
+        if received
+            .placement
+            .is_some_and(|placement| placement.layer.temporal == 0)
+        {
+            self.want_key_frame_for_layers(key, source.now);
+        }
     }
 
     /// Sends a packet of the cache again (RFC 4585 section 6.2.1), by RTX where agreed (RFC 4588).
@@ -223,6 +229,8 @@ impl Engine {
             index: asked.index,
             timestamp: subscription.outgoing_timestamp(header.timestamp)?,
             picture_offsets: asked.picture_offsets,
+            ends_picture: asked.ends_picture,
+            is_empty: false,
             switched: false,
         };
         let session = &mut self.sessions[subscription.session];
@@ -427,7 +435,7 @@ fn send(
     let slot = outbox.slot();
     let mut writer = HeaderWriter::new(
         slot,
-        source.header.marker,
+        source.header.marker || rewritten.ends_picture,
         payload_type,
         index as u16,
         rewritten.timestamp,
@@ -457,11 +465,16 @@ fn send(
         slot[length..length + 2].copy_from_slice(&original);
         length += 2;
     }
-    let end = length + source.payload.len();
+    let payload = if rewritten.is_empty {
+        &[]
+    } else {
+        source.payload
+    };
+    let end = length + payload.len();
     if end + srtp::MAX_OVERHEAD > SLOT_LEN {
         return Err(Discard::NotProtected);
     }
-    slot[length..end].copy_from_slice(source.payload);
+    slot[length..end].copy_from_slice(payload);
     if rewritten.picture_offsets != PictureOffsets::default() {
         codec::renumber(
             source.codec,
@@ -490,7 +503,7 @@ fn send(
     }
     if rtx.is_none() {
         subscription.packet_count = subscription.packet_count.wrapping_add(1);
-        let octets = source.payload.len() as u32;
+        let octets = payload.len() as u32;
         subscription.octet_count = subscription.octet_count.wrapping_add(octets);
     }
     Ok(())

@@ -6,6 +6,7 @@ mod congestion;
 mod connections;
 mod data_peer;
 mod hot_path;
+mod layers;
 mod lite_peer;
 mod peer;
 mod simulcast;

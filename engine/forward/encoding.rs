@@ -6,10 +6,12 @@ use std::time::Instant;
 use super::bitrate::Bitrate;
 use super::cache::PacketCache;
 use super::key_frame::KeyFrameRequests;
+use super::layer_rates::LayerRates;
 use super::loss::Losses;
 use super::publication::{Format, MediaKind};
 use super::reception::Reception;
-use crate::codec::{self, PictureNumbers, dependency_descriptor};
+use crate::codec::layer::{Layer, Placement};
+use crate::codec::{self, LayerReader, PictureNumbers, dependency_descriptor};
 use crate::core::{Discard, PublicationKey, SubscriptionKey};
 use crate::wire::rtp::Header;
 
@@ -37,6 +39,8 @@ pub struct Received {
     pub generation: u32,
     /// The codec's own numbers in the payload.
     pub numbers: PictureNumbers,
+    /// Where its frame stands among the layers of the encoding, if that has such.
+    pub placement: Option<Placement>,
     /// First packet of this encoding, or first after it had stopped.
     pub became_live: bool,
 }
@@ -69,8 +73,11 @@ pub struct Encoding {
     pub last_packet: Instant,
     /// What it carries.
     pub bitrate: Bitrate,
+    /// The same of its layers; absent where it has none.
+    pub layer_rates: Option<Box<LayerRates>>,
     /// When the engine looks at losses and key frames next.
     pub timer: Option<Instant>,
+    layers: LayerReader,
     key_frames_are_told: bool,
     generation: u32,
 }
@@ -98,6 +105,8 @@ impl Encoding {
             last_packet: now,
             bitrate: Bitrate::new(now),
             timer: None,
+            layers: LayerReader::default(),
+            layer_rates: None,
             key_frames_are_told: false,
             generation: 0,
         }
@@ -140,7 +149,14 @@ impl Encoding {
             }
         }
         self.cache.insert(extended, packet, now);
-        self.bitrate.add(packet.len() + SUBSCRIBERS_OVERHEAD);
+        let size = packet.len() + SUBSCRIBERS_OVERHEAD;
+        self.bitrate.add(size);
+        let placement = self.layers.read(format.codec, payload, descriptor);
+        if let Some(placement) = &placement {
+            self.layer_rates
+                .get_or_insert_with(|| Box::new(LayerRates::new(now)))
+                .add(placement, size);
+        }
         let key_frame = codec::starts_key_frame(format.codec, payload)
             || descriptor.is_some_and(dependency_descriptor::starts_key_frame);
         if key_frame {
@@ -159,8 +175,35 @@ impl Encoding {
                 frame_number: descriptor.and_then(dependency_descriptor::frame_number),
                 ..codec::picture_numbers(format.codec, payload)
             },
+            placement,
             became_live,
         })
+    }
+
+    /// Ends the window of what is measured, where it was long enough.
+    pub fn measure(&mut self, now: Instant) {
+        self.bitrate.measure(now);
+        if let Some(rates) = &mut self.layer_rates {
+            rates.measure(now);
+        }
+    }
+
+    /// What can be had of it, each with bits a second; no layer: all. A picture at less than half its frame rate is
+    /// worse than a smaller one, so the slowest is among them only where there is `nothing_smaller`.
+    pub fn layer_steps(&self, nothing_smaller: bool) -> Vec<(Option<Layer>, u64)> {
+        let steps = self.layer_rates.as_ref().map(|rates| rates.steps());
+        let mut steps = steps.unwrap_or_default();
+        let smallest = steps.iter().map(|step| step.layer.spatial).min();
+        steps.retain(|step| {
+            !step.is_slowest || nothing_smaller && smallest == Some(step.layer.spatial)
+        });
+        let Some(all) = steps.pop() else {
+            return vec![(None, self.bitrate.bits_per_second())];
+        };
+        let parts = steps
+            .iter()
+            .map(|step| (Some(step.layer), step.bits_per_second));
+        parts.chain([(None, all.bits_per_second)]).collect()
     }
 
     /// The generation of the packets in the cache.
@@ -182,6 +225,8 @@ impl Encoding {
         self.clock = None;
         self.losses = Losses::default();
         self.cache.clear();
+        self.layers = LayerReader::default();
+        self.layer_rates = None;
         self.generation += 1;
     }
 }

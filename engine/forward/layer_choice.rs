@@ -11,10 +11,10 @@ pub struct EncodingChoice {
     pub replace_unavailable: bool,
 }
 
-/// An encoding as far as the choice depends on it.
+/// An encoding, or a part of its layers, as far as the choice depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Offered<'a> {
-    /// Unique within the publication.
+    /// Of the encoding; empty without simulcast.
     pub rid: &'a str,
     /// Packets come.
     pub is_live: bool,
@@ -22,15 +22,18 @@ pub struct Offered<'a> {
     pub bits_per_second: u64,
 }
 
-/// The place of the encoding to send, or none: nothing is to be sent. Without a wish it is the best that
+/// The place of what to send, or none: nothing is to be sent. Without a wish it is the best that
 /// `budget` (bits a second; absent: not known) allows.
 pub fn choose(
     offered: &[Offered<'_>],
     wish: Option<&EncodingChoice>,
     budget: Option<u64>,
 ) -> Option<usize> {
-    if offered.len() <= 1 {
-        return (!offered.is_empty()).then_some(0);
+    let first = offered.first()?;
+    if offered.iter().all(|other| other.rid == first.rid) {
+        let mut all: Vec<usize> = (0..offered.len()).collect();
+        all.sort_by_key(|&at| std::cmp::Reverse(offered[at].bits_per_second));
+        return first_that_fits(offered, &all, budget);
     }
     match wish {
         None => best(offered, budget),
@@ -58,7 +61,13 @@ fn best(offered: &[Offered<'_>], budget: Option<u64>) -> Option<usize> {
 
 fn wished(offered: &[Offered<'_>], wish: &EncodingChoice, budget: Option<u64>) -> Option<usize> {
     let mut sorted: Vec<usize> = (0..offered.len()).collect();
-    sorted.sort_by_key(|&at| offered[at].rid);
+    // Of one encoding, the most of its layers first.
+    sorted.sort_by_key(|&at| {
+        (
+            offered[at].rid,
+            std::cmp::Reverse(offered[at].bits_per_second),
+        )
+    });
     let preferred = sorted
         .iter()
         .position(|&at| offered[at].rid == wish.preferred_rid);

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use super::encoding::Received;
 use super::layer_choice::EncodingChoice;
 use super::publication::MediaKind;
+use super::thinning::{Passage, Thinning};
+use crate::codec::layer::Layer;
 use crate::codec::{PictureNumbers, PictureOffsets};
 use crate::core::{Discard, EncodingKey, PublicationKey, SessionKey};
 
@@ -62,6 +64,12 @@ struct Mapping {
     picture_offsets: PictureOffsets,
 }
 
+impl Mapping {
+    fn index_of(&self, place: u64) -> Option<u64> {
+        (self.first_outgoing + place).checked_sub(self.first_incoming)
+    }
+}
+
 /// One subscription.
 pub struct Subscription {
     /// Who receives.
@@ -72,6 +80,8 @@ pub struct Subscription {
     pub settings: SubscriptionSettings,
     /// The encoding that it is to get: the current one, or the one whose key frame it waits for.
     pub target: Option<EncodingKey>,
+    /// What it is to get of an encoding with layers; absent: all that there is.
+    pub layer: Option<Layer>,
     /// Bits a second that its link has for it; absent: not known.
     pub budget: Option<u64>,
     /// Since when its link has no room for even the least of its encodings.
@@ -81,6 +91,10 @@ pub struct Subscription {
     formats: Vec<FormatMapping>,
     /// Of the current encoding; none before the first packet and while nothing is to be sent.
     mapping: Option<Mapping>,
+    /// What is left out of the current encoding; absent where that has no layers.
+    thinning: Option<Box<Thinning>>,
+    /// Number of the newest packet of the current encoding that was looked at for layers.
+    newest_incoming: u64,
     /// The encoding that it got before, until the engine takes it off that one's list.
     left: Option<EncodingKey>,
     waiting_since: Option<Instant>,
@@ -109,6 +123,10 @@ pub struct Rewritten {
     pub timestamp: u32,
     /// What is added to the numbers in the payload.
     pub picture_offsets: PictureOffsets,
+    /// The last packet of a picture for this peer.
+    pub ends_picture: bool,
+    /// Goes out without its payload, to fill a number.
+    pub is_empty: bool,
     /// The subscription has just left another encoding for this one.
     pub switched: bool,
 }
@@ -122,6 +140,8 @@ pub struct Asked {
     pub index: u64,
     /// What is added to the numbers in the payload.
     pub picture_offsets: PictureOffsets,
+    /// The last packet of a picture for this peer.
+    pub ends_picture: bool,
 }
 
 impl Subscription {
@@ -138,11 +158,14 @@ impl Subscription {
             publication,
             settings,
             target: None,
+            layer: None,
             budget: None,
             starved_since: None,
             kind,
             formats: Vec::new(),
             mapping: None,
+            thinning: None,
+            newest_incoming: 0,
             left: None,
             waiting_since: None,
             // Below 2^15, so that the first packets need no guess of the rollover counter (RFC 3711 section 3.3.1).
@@ -229,24 +252,68 @@ impl Subscription {
         let format = self
             .format(payload_type)
             .ok_or(Discard::FormatNotSubscribed)?;
-        let Some(distance) = received.extended.checked_sub(mapping.first_incoming) else {
+        if received.extended < mapping.first_incoming {
             return Err(Discard::BeforeFirst);
+        }
+        let passage = if received.placement.is_none() && self.thinning.is_none() {
+            Passage::plain(received.extended)
+        } else {
+            self.thin(&mapping, timestamp, received)?
         };
-        let index = mapping.first_outgoing + distance;
+        let index = mapping
+            .index_of(passage.place)
+            .ok_or(Discard::BeforeFirst)?;
         let timestamp = timestamp.wrapping_add(mapping.timestamp_offset);
+        let picture_offsets = mapping.picture_offsets.without(passage.pictures);
         if index >= self.next_outgoing {
             self.next_outgoing = index + 1;
             self.last_timestamp = timestamp;
-            self.last_numbers = received.numbers.shifted(mapping.picture_offsets);
+            self.last_numbers = received.numbers.shifted(picture_offsets);
             self.last_sent = Some(now);
         }
         Ok(Rewritten {
             payload_type: format.payload_type,
             index,
             timestamp,
-            picture_offsets: mapping.picture_offsets,
+            picture_offsets,
+            ends_picture: passage.ends_picture,
+            is_empty: passage.is_empty,
             switched,
         })
+    }
+
+    /// Takes a packet of an encoding with layers, where it is for this peer.
+    fn thin(
+        &mut self,
+        mapping: &Mapping,
+        timestamp: u32,
+        received: &Received,
+    ) -> Result<Passage, Discard> {
+        // One that waits for another encoding keeps what it has of this one.
+        let is_aimed = self.target == Some(mapping.encoding);
+        if self.thinning.is_none() {
+            // Up to here nothing was left out.
+            let next = self.next_outgoing - mapping.first_outgoing + mapping.first_incoming;
+            self.newest_incoming = next - 1;
+        }
+        let thinning = self.thinning.get_or_insert_default();
+        let layer = if is_aimed {
+            self.layer
+        } else {
+            thinning.current()
+        };
+        let placement = received.placement.as_ref();
+        let (extended, newest) = (received.extended, self.newest_incoming);
+        self.newest_incoming = newest.max(extended);
+        thinning
+            .pass(extended, newest, timestamp, placement, layer)
+            .ok_or(Discard::LayerNotWanted)
+    }
+
+    /// True once when only a key frame of the current encoding brings the layer that it is to get.
+    pub fn take_key_frame_wish(&mut self) -> bool {
+        let thinning = self.thinning.as_mut();
+        thinning.is_some_and(|thinning| thinning.take_key_frame_wish())
     }
 
     /// Takes a packet as the first of a stream, at a key frame where the codec has such.
@@ -283,6 +350,7 @@ impl Subscription {
             picture_offsets: self.next_picture_offsets(received.numbers),
         };
         self.mapping = Some(mapping);
+        self.thinning = None;
         self.formats.clone_from(&self.settings.formats);
         self.left = current.filter(|&left| left != encoding);
         Ok((mapping, self.left.is_some()))
@@ -324,10 +392,16 @@ impl Subscription {
     fn find(&self, index: u64) -> Option<Asked> {
         let mapping = self.mapping?;
         let distance = index.checked_sub(mapping.first_outgoing)?;
+        let place = mapping.first_incoming + distance;
+        let (extended, pictures, ends_picture) = match &self.thinning {
+            Some(thinning) => thinning.find(place)?,
+            None => (place, 0, false),
+        };
         Some(Asked {
-            extended: mapping.first_incoming + distance,
+            extended,
             index,
-            picture_offsets: mapping.picture_offsets,
+            picture_offsets: mapping.picture_offsets.without(pictures),
+            ends_picture,
         })
     }
 
@@ -418,6 +492,7 @@ mod tests {
                 base_layer_index: None,
                 frame_number: None,
             },
+            placement: None,
             became_live: false,
         }
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::bandwidth::allocation::{Demand, MAX_ENCODINGS, share};
+use crate::bandwidth::allocation::{Demand, MAX_STEPS, share};
 use crate::bandwidth::estimator::Estimator;
 use crate::wire::rtcp::{Arrivals, Packet, parse};
 
@@ -121,7 +121,7 @@ impl Source {
         if self.ladder.is_empty() {
             return estimate.min(self.most);
         }
-        let mut rates = [0; MAX_ENCODINGS];
+        let mut rates = [0; MAX_STEPS];
         for (slot, rate) in rates.iter_mut().zip(&self.ladder) {
             *slot = *rate as u64;
         }

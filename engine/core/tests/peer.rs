@@ -32,6 +32,7 @@ pub struct ReceivedPacket {
     pub sequence_number: u16,
     pub timestamp: u32,
     pub ssrc: u32,
+    pub marker: bool,
     pub payload: Vec<u8>,
     /// Header extensions by ID.
     pub extensions: Vec<(u8, Vec<u8>)>,
@@ -580,6 +581,7 @@ impl Peer {
                     sequence_number: header.sequence_number,
                     timestamp: header.timestamp,
                     ssrc: header.ssrc,
+                    marker: header.marker,
                     payload: payload.to_vec(),
                     extensions: header
                         .extensions(&datagram[..length])

@@ -1,6 +1,11 @@
 //! The dependency descriptor of the AV1 RTP specification (appendix A), which Chromium sends with every video
 //! codec: all that can be read of a frame whose payload is encrypted end to end.
 
+mod bits;
+mod structure;
+
+pub use structure::{Structure, place};
+
 /// Bytes of the mandatory part: start and end of frame, template, frame number.
 const MANDATORY_LEN: usize = 3;
 
@@ -29,26 +34,4 @@ pub fn starts_key_frame(descriptor: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_number_is_read_and_goes_on_by_an_offset() {
-        let mut descriptor = [0x80, 0xff, 0xfe];
-        assert_eq!(frame_number(&descriptor), Some(0xfffe));
-        renumber(&mut descriptor, 3);
-        assert_eq!(descriptor, [0x80, 0x00, 0x01]);
-        let mut short = [0x80, 0xff];
-        renumber(&mut short, 3);
-        assert_eq!((frame_number(&short), short), (None, [0x80, 0xff]));
-    }
-
-    #[test]
-    fn a_frame_that_brings_the_structure_can_be_joined() {
-        assert!(starts_key_frame(&[0x80, 0, 1, 0x80]));
-        assert!(!starts_key_frame(&[0x80, 0, 1, 0x00]));
-        assert!(!starts_key_frame(&[0x00, 0, 1, 0x80]));
-        assert!(!starts_key_frame(&[0x80, 0, 1]));
-        assert!(!starts_key_frame(&[]));
-    }
-}
+pub(crate) mod tests;
