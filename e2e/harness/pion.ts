@@ -6,7 +6,17 @@ import { repository, type Switchyard } from './switchyard.ts';
 
 /** What the client prints, a JSON object a line; see e2e/clients/pion/main.go. */
 export interface PionLine {
-  readonly event: 'state' | 'pushed' | 'track' | 'received' | 'asked' | 'ended' | 'error';
+  readonly event:
+    | 'state'
+    | 'pushed'
+    | 'track'
+    | 'received'
+    | 'asked'
+    | 'ended'
+    | 'open'
+    | 'sent'
+    | 'arrived'
+    | 'error';
   readonly sessionId?: string;
   readonly trackName?: string;
   readonly mid?: string;
@@ -17,13 +27,27 @@ export interface PionLine {
   readonly keyFrames?: number;
   readonly gaps?: number;
   readonly description?: string;
+  readonly inOrder?: boolean;
+  readonly last?: number;
 }
 
 export type PionOption = '-echo' | '-lite';
 
 export interface Pion {
   readonly lines: readonly PionLine[];
+  /** Lets it send on its channels. */
+  readonly begin: () => void;
   readonly stop: () => Promise<void>;
+}
+
+/** What it does on data channels; see e2e/clients/pion/channels.go. */
+export interface PionChannels {
+  readonly names: readonly string[];
+  /** The session to receive from; without it the channels are published. */
+  readonly from?: string;
+  readonly relay: number;
+  readonly count: number;
+  readonly perSecond: number;
 }
 
 const binary = join(repository, '.test-output/pion');
@@ -43,16 +67,27 @@ export function startPion(
   pull: readonly string[],
   options: readonly PionOption[],
 ): Pion {
-  const args = ['-api', switchyard.api, '-secret', switchyard.secret, '-pull', pull.join(',')];
-  const child: ChildProcess = spawn(binary, [...args, ...options], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  return start(switchyard, ['-pull', pull.join(','), ...options]);
+}
+
+export function startPionChannels(switchyard: Switchyard, wanted: PionChannels): Pion {
+  const { names, from, relay, count, perSecond } = wanted;
+  return start(switchyard, [
+    ...['-channels', names.join(','), '-relay', `${relay}`, '-count', `${count}`, '-rate', `${perSecond}`],
+    ...(from === undefined ? [] : ['-from', from]),
+  ]);
+}
+
+function start(switchyard: Switchyard, options: readonly string[]): Pion {
+  const args = ['-api', switchyard.api, '-secret', switchyard.secret, ...options];
+  const child: ChildProcess = spawn(binary, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines: PionLine[] = [];
   if (child.stdout !== null)
     createInterface(child.stdout).on('line', (text) => lines.push(JSON.parse(text) as PionLine));
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   return {
     lines,
+    begin: () => child.stdin?.write('\n'),
     stop: async () => {
       child.stdin?.end();
       await ended;

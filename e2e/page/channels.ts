@@ -64,7 +64,9 @@ export function channelsOf({ request, pc, sessionId }: Page) {
   }
 
   function accept({ type, sdp = '' }: RTCSessionDescriptionInit): Promise<void> {
-    const relayed = sdp.replace(/(a=candidate:\S+ 1 udp \d+ \S+ )\d+/g, `$1${relayPort}`);
+    const relayed = sdp
+      .replace(/a=candidate:\S+ 1 tcp .*\r\n/g, '')
+      .replace(/(a=candidate:\S+ 1 udp \d+ \S+ )\d+/g, `$1${relayPort}`);
     return pc().setRemoteDescription({ type, sdp: relayPort === undefined ? sdp : relayed });
   }
 

@@ -1,10 +1,14 @@
 // An endpoint that is no browser: it pulls tracks and can push what it receives as tracks of its own.
 //
 // Usage: pion -api URL -secret S -pull session/track,session/track [-echo] [-lite]
-// It prints one JSON object a line and ends with its standard input.
+//
+//	pion -api URL -secret S -channels name,name [-from SESSION] [-relay PORT] [-count N] [-rate N]
+//
+// It prints one JSON object a line and ends with its standard input. A line on that begins the sending on channels.
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -30,6 +34,8 @@ type line struct {
 	KeyFrames   int    `json:"keyFrames,omitempty"`
 	Gaps        int    `json:"gaps,omitempty"`
 	Description string `json:"description,omitempty"`
+	InOrder     bool   `json:"inOrder,omitempty"`
+	Last        int    `json:"last,omitempty"`
 }
 
 var printing sync.Mutex
@@ -46,7 +52,26 @@ func main() {
 	pull := flag.String("pull", "", "session/track, comma-separated")
 	echo := flag.Bool("echo", false, "push what is received")
 	lite := flag.Bool("lite", false, "be ICE-lite")
+	names := flag.String("channels", "", "data channels to publish, comma-separated")
+	from := flag.String("from", "", "receive the channels of this session instead")
+	relay := flag.Int("relay", 0, "reach the server by this port")
+	count := flag.Int("count", 0, "messages to send on each channel")
+	rate := flag.Int("rate", 500, "messages a second on each channel")
 	flag.Parse()
+	if *names != "" {
+		begin := make(chan struct{})
+		d := channels{client{*api, *secret, *lite}, *relay, strings.Split(*names, ","), *from, *count, *rate, begin}
+		pc, err := d.run()
+		if err != nil {
+			say(line{Event: "error", Description: err.Error()})
+			os.Exit(1)
+		}
+		defer pc.Close()
+		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+		close(begin)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return
+	}
 	if err := run(client{*api, *secret, *lite}, strings.Split(*pull, ","), *echo); err != nil {
 		say(line{Event: "error", Description: err.Error()})
 		os.Exit(1)

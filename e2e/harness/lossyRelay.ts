@@ -1,0 +1,54 @@
+/** A way to the server's media port that loses packets: one socket towards the server for each client's address. */
+import { createSocket, type Socket } from 'node:dgram';
+
+export interface LossyRelay {
+  readonly port: number;
+  /** Packets of both directions so far. */
+  readonly counts: () => { readonly carried: number; readonly lost: number };
+  readonly close: () => void;
+}
+
+/** Mulberry32: the same seed loses the same places of the row. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** `loss` is the share of each direction's packets, handshakes included. */
+export async function startLossyRelay(mediaPort: number, loss: number, seed: number): Promise<LossyRelay> {
+  const chance = random(seed);
+  const upstream = new Map<string, Socket>();
+  const counts = { carried: 0, lost: 0 };
+  const isLost = (): boolean => {
+    const lost = chance() < loss;
+    counts[lost ? 'lost' : 'carried'] += 1;
+    return lost;
+  };
+  const front = createSocket('udp4');
+  const open = (port: number, address: string): Socket => {
+    const socket = createSocket('udp4');
+    socket.on('message', (packet) => {
+      if (!isLost()) front.send(packet, port, address);
+    });
+    upstream.set(`${address}:${port}`, socket);
+    return socket;
+  };
+  front.on('message', (packet, { address, port }) => {
+    const socket = upstream.get(`${address}:${port}`) ?? open(port, address);
+    if (!isLost()) socket.send(packet, mediaPort, '127.0.0.1');
+  });
+  await new Promise<void>((resolve) => front.bind(0, '0.0.0.0', resolve));
+  front.setRecvBufferSize(1 << 20);
+  return {
+    port: front.address().port,
+    counts: () => ({ ...counts }),
+    close: () => {
+      for (const socket of [front, ...upstream.values()]) socket.close();
+    },
+  };
+}
