@@ -27,7 +27,7 @@ const CALM_FILLED: Duration = Duration::from_secs(12);
 const SILENCE: Duration = Duration::from_secs(1);
 /// What a probe showed is believed for so long, though the acknowledged rate has not followed yet.
 const PROVED: Duration = Duration::from_secs(1);
-/// The queue that a probe made shows in feedback for so long.
+/// The queue that a probe or a key frame made shows in feedback for so long.
 const PROBE_QUEUE: Duration = Duration::from_millis(500);
 const SILENCE_STEP: Duration = Duration::from_millis(500);
 /// A peer that has never told anything by then will not.
@@ -67,6 +67,7 @@ pub struct Estimator {
     probing: Probing,
     /// What a probe showed last, in bit/s.
     proved: Option<(Instant, f64)>,
+    jumped: Option<Instant>,
     /// What the peer itself says, in bit/s (REMB).
     remb: Option<f64>,
     rtt: Option<f64>,
@@ -96,6 +97,7 @@ impl Estimator {
             acked: AckedBitrate::default(),
             probing: Probing::new(),
             proved: None,
+            jumped: None,
             remb: None,
             rtt: None,
             reference: None,
@@ -144,8 +146,9 @@ impl Estimator {
     }
 
     /// The session begins to send more at once, say another encoding.
-    pub fn expect_jump(&mut self) {
+    pub fn expect_jump(&mut self, now: Instant) {
         self.acked.expect_jump();
+        self.jumped = Some(now);
     }
 
     /// Notes a packet that leaves: a write into a ring.
@@ -255,8 +258,11 @@ impl Estimator {
             usage = Usage::Over;
         }
         self.note_queue(least_queue, overflows, now);
-        // The queue that a probe made is no overuse: it ends with the probe.
-        if usage == Usage::Over && self.proved_within(PROBE_QUEUE, now).is_some() {
+        // The queue that a probe or another encoding's key frame made is no overuse: it ends with them.
+        let jumped = |at| now.saturating_duration_since(at) < PROBE_QUEUE;
+        if usage == Usage::Over
+            && (self.proved_within(PROBE_QUEUE, now).is_some() || self.jumped.is_some_and(jumped))
+        {
             usage = Usage::Under;
         }
         let acked = self.shown_bits_per_second(now);
@@ -365,13 +371,11 @@ impl Estimator {
             .bits_per_second()
             .is_some_and(|acked| acked > FILLS * self.rate());
         let calm_time = if fills { CALM_FILLED } else { CALM };
+        let decreases = [self.controller.last_decrease(), self.losses.last_decrease()];
+        let last_decrease = decreases.into_iter().flatten().max();
         let calm = !silent
             && self.detector.usage() != Usage::Over
-            && self.losses.rate().is_none()
-            && self
-                .controller
-                .last_decrease()
-                .is_none_or(|last| now.saturating_duration_since(last) >= calm_time);
+            && last_decrease.is_none_or(|last| now.saturating_duration_since(last) >= calm_time);
         // Only a peer that has answered before is probed: others might not answer at all.
         if self.has_feedback && self.remb.is_none() {
             self.probing.consider(self.rate(), self.wanted, calm, now);

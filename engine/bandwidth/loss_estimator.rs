@@ -23,6 +23,8 @@ const HIGHER_BIAS: f64 = 0.0002;
 const HIGHER_LOG_BIAS: f64 = 0.02;
 /// With more loss than this, it is not.
 const BIAS_LOSS: f64 = 0.3;
+/// Below this part of the rate before is a decrease, and no mere doubt.
+const DECREASE: f64 = 0.98;
 const NEWTON_STEP: f64 = 0.75;
 /// In `GROWTH_WINDOW`, once losses limit the rate.
 const GROWTH: f64 = 1.3;
@@ -53,6 +55,7 @@ pub struct LossEstimator {
     rate: Option<f64>,
     inherent: f64,
     growth_began: Option<(Instant, f64)>,
+    last_decrease: Option<Instant>,
 }
 
 impl LossEstimator {
@@ -64,12 +67,18 @@ impl LossEstimator {
             rate: None,
             inherent: 0.01,
             growth_began: None,
+            last_decrease: None,
         }
     }
 
     /// bit/s that the losses allow; none: as much as the delay does.
     pub fn rate(&self) -> Option<f64> {
         self.rate
+    }
+
+    /// When losses last took some of the rate. Loss that is the way's own does not: there may be room all the same.
+    pub fn last_decrease(&self) -> Option<Instant> {
+        self.last_decrease
     }
 
     /// Takes the fate of a packet.
@@ -132,6 +141,9 @@ impl LossEstimator {
         let above = loss - INHERENT_OFFSET;
         if above > 0.0 {
             rate = rate.min(INSTANT_BITS / above);
+        }
+        if rate < DECREASE * current {
+            self.last_decrease = Some(now);
         }
         self.rate = (rate < delay_rate).then_some(rate);
     }

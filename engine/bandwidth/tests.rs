@@ -115,6 +115,26 @@ fn loss_that_is_the_links_own_does_not_starve() {
     }
 }
 
+/// A probe may be among what is lost: the next one finds the room.
+#[test]
+fn loss_that_is_the_links_own_does_not_keep_a_call_down() {
+    for seed in 1..=20 {
+        let link = Link {
+            loss: 0.05,
+            ..Link::of(10e6)
+        };
+        let mut network = Network::new(link, seed);
+        let flow = network.add(Source::call(&LAYERS));
+        let up = network.run_until(seconds(20), |network| network.sending(flow) == 1.5e6);
+        assert!(up < seconds(12), "{seed}: {up:?}");
+        network.run(seconds(10));
+        network.reset_figures();
+        network.run(seconds(20));
+        let received = network.figures(flow).received_bits / 20.0;
+        assert!(received > 1.2e6, "{seed}: {received}");
+    }
+}
+
 #[test]
 fn jitter_and_a_short_queue_are_no_congestion() {
     for (jitter, queue) in [(20, 500), (0, 50), (10, 50)] {

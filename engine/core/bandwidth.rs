@@ -236,7 +236,7 @@ impl Engine {
         self.retarget(key, now);
         let subscription = &self.subscriptions[key];
         if grows && (subscription.target, subscription.layer) != had {
-            self.sessions[session].estimator.expect_jump();
+            self.sessions[session].estimator.expect_jump(now);
         }
     }
 }

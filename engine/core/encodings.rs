@@ -126,11 +126,23 @@ impl Engine {
     }
 
     /// After a packet was forwarded: who switched to its encoding leaves the list of the one before.
-    pub(super) fn settle_switches(&mut self) {
+    pub(super) fn settle_switches(&mut self, now: Instant) {
         while let Some(key) = self.switched.pop() {
             if let Some(left) = self.subscriptions[key].take_left() {
+                self.note_upgrade(key, left, now);
                 self.detach(key, left);
             }
+        }
+    }
+
+    /// The estimator is not to take a dearer encoding's key frame for congestion.
+    fn note_upgrade(&mut self, key: SubscriptionKey, left: EncodingKey, now: Instant) {
+        let rate = |key| self.encodings.get(key).map(|e| e.bitrate.bits_per_second());
+        let subscription = &self.subscriptions[key];
+        if subscription.current().and_then(rate) > rate(left) {
+            self.sessions[subscription.session]
+                .estimator
+                .expect_jump(now);
         }
     }
 

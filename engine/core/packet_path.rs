@@ -162,7 +162,7 @@ impl Engine {
                 Err(reason) => self.counters.discard(reason),
             }
         }
-        self.settle_switches();
+        self.settle_switches(source.now);
         if received
             .placement
             .is_some_and(|placement| placement.layer.temporal == 0)

@@ -11,6 +11,8 @@ pub struct Bitrate {
     since: Instant,
     /// Bits a second, smoothed; zero before the first window.
     current: u64,
+    /// Of the window before.
+    last: u64,
 }
 
 impl Bitrate {
@@ -20,6 +22,7 @@ impl Bitrate {
             bytes: 0,
             since: now,
             current: 0,
+            last: 0,
         }
     }
 
@@ -36,12 +39,13 @@ impl Bitrate {
             return;
         }
         let rate = self.bytes * 8_000_000 / window.as_micros().max(1) as u64;
-        // A layer that pauses between frames has not become cheaper, and one with a key frame not much dearer.
+        // A layer that pauses between frames has not become cheaper, and one window with a key frame makes none dearer.
         self.current = match self.current {
             0 => rate,
-            current if rate > current => (current + rate) / 2,
+            current if rate > current => current.max(self.last.min(rate)),
             current => (current * 3 + rate) / 4,
         };
+        self.last = rate;
         self.bytes = 0;
         self.since = now;
     }
@@ -61,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_rises_faster_than_it_falls() {
+    fn a_rate_rises_when_it_stays_and_falls_slowly() {
         let start = Instant::now();
         let mut rate = Bitrate::new(start);
         rate.add(50_000);
@@ -71,8 +75,10 @@ mod tests {
         assert_eq!(rate.bits_per_second(), 800_000);
         rate.measure(start + Duration::from_millis(1000));
         assert_eq!(rate.bits_per_second(), 600_000);
-        rate.add(75_000);
-        rate.measure(start + Duration::from_millis(1500));
-        assert_eq!(rate.bits_per_second(), 900_000);
+        for (ms, expected) in [(1500, 600_000), (2000, 1_200_000)] {
+            rate.add(75_000);
+            rate.measure(start + Duration::from_millis(ms));
+            assert_eq!(rate.bits_per_second(), expected, "it must go on");
+        }
     }
 }

@@ -336,7 +336,7 @@ impl Network {
         }
         let before = std::mem::replace(&mut flow.rate, rate);
         if rate > 1.5 * before {
-            flow.estimator.expect_jump();
+            flow.estimator.expect_jump(now);
         }
         flow.key_frame |= rate != before;
         if now >= flow.next_tick {
@@ -360,8 +360,9 @@ impl Network {
             flow.next_audio += Duration::from_millis(20);
             sizes.push(((flow.source.audio / 8.0 / 50.0) as u16, false));
         }
-        // A publisher's pacer: two and a half times the rate.
-        let mut budget = (rate * 2.5 / 8.0 / 1e3).max(f64::from(PACKET));
+        // A publisher's pacer: two and a half times the rate, which is the rate of all its encodings in a call.
+        let pace = if flow.source.encoded { 10.0 } else { 2.5 };
+        let mut budget = (rate * pace / 8.0 / 1e3).max(f64::from(PACKET));
         while flow.frame >= 1.0 && budget >= 1.0 {
             let size = flow.frame.min(f64::from(PACKET)).max(100.0);
             flow.frame = (flow.frame - size).max(0.0);
