@@ -2,12 +2,14 @@
 
 mod api;
 mod arguments;
+mod crowd;
 mod endpoint;
 mod figures;
 mod limit;
 mod load;
 mod process;
 mod publisher;
+mod room;
 mod sdp;
 mod search;
 
@@ -17,14 +19,22 @@ use arguments::{Arguments, USAGE};
 use load::Load;
 
 fn main() -> ExitCode {
+    let mut given = std::env::args().skip(1);
+    if let Some(kind @ ("watch" | "room")) = given.next().as_deref() {
+        return ended(crowd::run(kind, given));
+    }
     let arguments = match arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(problem) => {
-            eprintln!("{problem}\n{USAGE}");
+            eprintln!("{problem}\n{USAGE}\n{}", crowd::USAGE);
             return ExitCode::from(2);
         }
     };
-    match run(&arguments) {
+    ended(run(&arguments))
+}
+
+fn ended(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("{problem}");

@@ -1,7 +1,9 @@
-// npm run network [-- NAME...]: watches calls between real browsers on bad networks and prints a line of figures for
-// each scenario (e2e/network/lab/scenarios.ts). Needs root, for network namespaces that it makes and takes away.
+// npm run network [-- [--rounds N] NAME...]: watches calls between real browsers on bad networks and prints a line of
+// figures for each scenario (e2e/network/lab/scenarios.ts), with several rounds also their spread; all of it as JSON in
+// bench/results/. Needs root, for network namespaces that it makes and takes away.
 import { spawnSync } from 'node:child_process';
-import { dirname, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -20,7 +22,10 @@ function need(command, args) {
 }
 
 need(process.execPath, ['scripts/build.mjs']);
-need('cargo', ['build', '--release', '--quiet', '-p', 'switchyard-link']);
+need('cargo', ['build', '--release', '--quiet', '-p', 'switchyard-link', '-p', 'switchyard-bench']);
+const results = join(root, 'bench/results');
+mkdirSync(results, { recursive: true });
+const json = join(results, `network-${new Date().toISOString().replaceAll(':', '-')}.json`);
 let status = 1;
 try {
   for (const namespace of [server, viewers]) {
@@ -28,8 +33,10 @@ try {
     need('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
   }
   const program = join(root, 'e2e/dist/network/lab/run.js');
-  const names = process.argv.slice(2);
-  status = run('ip', ['netns', 'exec', server, process.execPath, program, viewers, ...names]);
+  const given = process.argv.slice(2);
+  const lab = [process.execPath, program, viewers, '--json', json, ...given];
+  status = run('ip', ['netns', 'exec', server, ...lab]);
+  console.log(`\nWritten to ${relative(process.cwd(), json)}`);
 } finally {
   for (const namespace of [server, viewers]) run('ip', ['netns', 'delete', namespace], { stdio: 'ignore' });
 }

@@ -48,6 +48,8 @@ export interface Received {
   readonly totalAudioEnergy: number;
   readonly bytesReceived: number;
   readonly retransmittedPacketsReceived: number;
+  /** Key frames that it asked for: after an error of its decoder, or a loss that was not mended. */
+  readonly pliCount: number;
   readonly concealedSamples: number;
   readonly silentConcealedSamples: number;
   readonly totalSamplesReceived: number;
@@ -283,6 +285,7 @@ async function received(): Promise<Received[]> {
       totalAudioEnergy: count(entry, 'totalAudioEnergy'),
       bytesReceived: count(entry, 'bytesReceived'),
       retransmittedPacketsReceived: count(entry, 'retransmittedPacketsReceived'),
+      pliCount: count(entry, 'pliCount'),
       concealedSamples: count(entry, 'concealedSamples'),
       silentConcealedSamples: count(entry, 'silentConcealedSamples'),
       totalSamplesReceived: count(entry, 'totalSamplesReceived'),

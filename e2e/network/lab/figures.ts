@@ -1,20 +1,7 @@
 import type { Received } from '../../page/endpoint.ts';
 import type { LinkSample } from './link.ts';
+import type { Recording, ViewerSample } from './record.ts';
 import type { Scenario } from './scenarios.ts';
-
-/** What a viewer had at a moment. */
-export interface ViewerSample {
-  /** Seconds after the first step. */
-  readonly time: number;
-  readonly received: readonly Received[];
-}
-
-export interface Recording {
-  readonly viewers: readonly (readonly ViewerSample[])[];
-  readonly neighbours: readonly (readonly ViewerSample[])[];
-  /** Their times, too, are seconds after the first step. */
-  readonly link: readonly LinkSample[];
-}
 
 /** Figures by name; what makes no sense in a scenario is left out. */
 export type Figures = Readonly<Record<string, number>>;
@@ -23,31 +10,87 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((all, number)
 const most = (numbers: readonly number[]): number =>
   numbers.reduce((all, number) => Math.max(all, number), 0);
 
-export function figuresOf(scenario: Scenario, { viewers, neighbours, link }: Recording): Figures {
-  const rates = viewers.map((samples) => megabits(samples, scenario.from));
-  const during = link.filter(({ time }) => time >= scenario.from && time < scenario.seconds);
+export function figuresOf(scenario: Scenario, recording: Recording): Figures {
+  const { viewers, link, counts } = recording;
+  const { from, seconds } = scenario;
+  const rates = viewers.map((samples) => megabits(samples, from));
+  const during = link.filter(({ time }) => time >= from && time < seconds);
   const packets = sum(during.map(({ down }) => down.packets));
-  const passed = (sum(during.map(({ down }) => down.bytes)) * 8) / 1e6 / (scenario.seconds - scenario.from);
+  const passed = (sum(during.map(({ down }) => down.bytes)) * 8) / (seconds - from);
   const rate = scenario.steps.at(-1)?.down.rate;
+  const ofLink = rate === undefined || scenario.steps.length > 1 ? {} : { usedShare: passed / rate };
   return {
     megabits: sum(rates),
-    ...(rate === undefined ? {} : { usedShare: (passed * 1e6) / rate }),
+    ...ofLink,
     ...(rates.length > 1 ? { leastShare: Math.min(...rates) / sum(rates) } : {}),
+    ...(scenario.tcp === true ? { fairShare: (2 * sum(rates) * 1e6) / (rate ?? 1) } : {}),
     droppedShare: sum(during.map(({ down }) => down.dropped)) / Math.max(packets, 1),
     queueMs: sum(during.map(({ down }) => down.queueMs)) / Math.max(during.length, 1),
-    missingShare: most(viewers.map((samples) => missing(samples, scenario.from))),
-    framesPerSecond: Math.min(...viewers.map((samples) => frameRate(samples, scenario.from))),
-    freezes: most(viewers.map((samples) => grown(samples, scenario.from, 'freezeCount'))),
-    longestFreeze: most(viewers.map((samples) => longestPause(samples, scenario.from))),
-    concealedShare: most(viewers.map((samples) => concealed(samples, scenario.from))),
-    ...(neighbours.length === 0
-      ? {}
-      : {
-          neighbourMegabits: Math.min(...neighbours.map((samples) => megabits(samples, scenario.from))),
-          neighbourFreeze: most(neighbours.map((samples) => longestPause(samples, scenario.from))),
-        }),
+    ...(viewers.length > 1 ? {} : lossFigures(viewers[0] ?? [], from, counts)),
+    framesPerSecond: Math.min(...viewers.map((samples) => frameRate(samples, from))),
+    freezes: most(viewers.map((samples) => grown(samples, from, 'freezeCount'))),
+    longestFreeze: longestPause(recording.shown, from, seconds),
+    concealedShare: most(viewers.map((samples) => concealed(samples, from))),
+    atBest: atBest(viewers[0] ?? [], from),
+    ...(scenario.publishers === undefined ? {} : roomFigures(viewers[0] ?? [], from)),
+    ...(scenario.neighbours === undefined ? {} : neighbourFigures(recording, scenario)),
     ...adaptation(scenario, viewers[0] ?? [], link),
   };
+}
+
+/** What others got while a slow viewer was there, and before it came. */
+function neighbourFigures({ neighbours }: Recording, { from, seconds }: Scenario): Figures {
+  const before = neighbours.filter(({ time }) => time > -4 && time < 0);
+  const during = neighbours.filter(({ time }) => time > from && time < seconds);
+  const rate = (samples: typeof neighbours): number =>
+    sum(samples.map(({ packets }) => packets)) / Math.max(samples.length, 1);
+  return {
+    neighbourRate: rate(during) / Math.max(rate(before), 1),
+    neighbourMissing: sum(during.map(({ missing }) => missing)),
+    neighbourPauseMs: most(during.map(({ pauseMs }) => pauseMs)),
+    neighbourPauseBeforeMs: most(before.map(({ pauseMs }) => pauseMs)),
+  };
+}
+
+/** Audio has no retransmissions here; of videos, how many moved. */
+function roomFigures(samples: readonly ViewerSample[], from: number): Figures {
+  const first = samples.find(({ time }) => time >= from)?.received ?? [];
+  const last = samples.at(-1)?.received ?? [];
+  const growth = (name: Count) => (entry: Received) =>
+    entry[name] - (first.find(({ mid }) => mid === entry.mid)?.[name] ?? 0);
+  const audio = last.filter(({ kind }) => kind === 'audio');
+  const [lost, came] = [growth('packetsLost'), growth('packetsReceived')];
+  const shown = last.filter((entry) => entry.kind === 'video' && growth('framesDecoded')(entry) > 10);
+  return {
+    audios: audio.filter((entry) => came(entry) > 0).length,
+    audioMissing: most(audio.map((entry) => lost(entry) / Math.max(1, came(entry)))),
+    videosShown: shown.length,
+  };
+}
+
+/** Chromium counts a packet as lost also where its retransmission came, and padding as retransmissions. */
+function lossFigures(
+  samples: readonly ViewerSample[],
+  from: number,
+  counts: ReadonlyMap<string, number>,
+): Figures {
+  const lost = grown(samples, from, 'packetsLost', 'video');
+  const again =
+    grown(samples, from, 'retransmittedPacketsReceived', 'video') - (counts.get('packets_padded') ?? 0);
+  return {
+    lostShare: lost / Math.max(grown(samples, from, 'packetsReceived', 'video'), 1),
+    missingShare: Math.max(0, lost - again) / Math.max(grown(samples, from, 'packetsReceived', 'video'), 1),
+    askedInVain: counts.get('packets_asked_in_vain') ?? 0,
+    keyFramesAsked: grown(samples, from, 'pliCount', 'video'),
+  };
+}
+
+/** The part of the time in which the picture was as large as it ever was. */
+function atBest(samples: readonly ViewerSample[], from: number): number {
+  const widths = samples
+    .filter(({ time }) => time >= from)
+    .map(({ received }) => most(received.map(({ frameWidth }) => frameWidth)));
+  return widths.filter((width) => width === most(widths)).length / Math.max(widths.length, 1);
 }
 
 /** The longest queue that stood for half a second: a key frame's own time in it is none. */
@@ -83,27 +126,15 @@ const concealed = (samples: readonly ViewerSample[], from: number): number =>
   grown(samples, from, 'concealedSamples', 'audio') /
   Math.max(grown(samples, from, 'totalSamplesReceived', 'audio'), 1);
 
-/** Chromium counts a packet as lost also where its retransmission came. */
-function missing(samples: readonly ViewerSample[], from: number): number {
-  const lost = grown(samples, from, 'packetsLost', 'video');
-  const again = grown(samples, from, 'retransmittedPacketsReceived', 'video');
-  return Math.max(0, lost - again) / Math.max(grown(samples, from, 'packetsReceived', 'video'), 1);
-}
-
-/** Seconds without a new frame of the first video, as exactly as samples tell. */
-function longestPause(samples: readonly ViewerSample[], from: number): number {
-  let [longest, last, frames] = [0, 0, -1];
-  for (const { time, received } of samples.filter((sample) => sample.time >= from)) {
-    const now = received.find(({ kind }) => kind === 'video')?.framesDecoded ?? 0;
-    if (now === frames) longest = Math.max(longest, time - last);
-    else [last, frames] = [time, now];
-  }
-  return longest;
+/** Seconds without a new frame of the first video on the screen. */
+function longestPause(shown: readonly number[], from: number, seconds: number): number {
+  const times = [from, ...shown.filter((time) => time > from && time < seconds), seconds];
+  return most(times.slice(1).map((time, at) => time - (times[at] ?? time)));
 }
 
 /** How quickly a drop of the rate and its return are followed. */
 function adaptation(
-  { steps, bitrates }: Scenario,
+  { steps }: Scenario,
   samples: readonly ViewerSample[],
   link: readonly LinkSample[],
 ): Figures {
@@ -132,6 +163,5 @@ function adaptation(
     secondsDown: down === undefined ? back.at - drop.at : down.time - drop.at,
     queueAfterDrop: standing(within(drop.at + 3, back.at)),
     secondsUp: up === undefined ? Number.POSITIVE_INFINITY : up.time - back.at,
-    encodings: bitrates.length,
   };
 }

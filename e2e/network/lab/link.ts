@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { repository } from '../../harness/switchyard.ts';
@@ -23,16 +24,18 @@ export interface LinkSample {
 export interface Link {
   readonly shape: (down: Shape, up: Shape) => void;
   readonly samples: readonly LinkSample[];
+  /** Of this end and of the other one. */
+  readonly addresses: readonly [string, string];
   readonly stop: () => Promise<void>;
 }
-
-export const serverAddress = '10.77.0.1';
-export const viewerAddress = '10.77.0.2';
 
 /** A link from this namespace to another one of that name; both see it as an interface of their own. */
 export async function startLink(namespace: string): Promise<Link> {
   const program = process.env.SWITCHYARD_LINK ?? join(repository, 'target/release/switchyard-link');
-  const names = ['sy-server', 'sy-viewer'] as const;
+  // Other links may be on this host, in other networks of 198.18.0.0/15 (RFC 2544: for tests of networks).
+  const network = `198.19.${randomInt(256)}`;
+  const addresses = [`${network}.1`, `${network}.2`] as const;
+  const names = [`syl${process.pid}n`, `syl${process.pid}f`] as const;
   const child = spawn(program, names, { stdio: ['pipe', 'pipe', 'inherit'] });
   const samples: LinkSample[] = [];
   await new Promise<void>((resolve, reject) => {
@@ -45,16 +48,17 @@ export async function startLink(namespace: string): Promise<Link> {
   const ip = (...args: string[]): void => {
     execFileSync('ip', args);
   };
-  ip('address', 'add', `${serverAddress}/24`, 'dev', names[0]);
+  ip('address', 'add', `${addresses[0]}/24`, 'dev', names[0]);
   ip('link', 'set', names[0], 'up');
   ip('link', 'set', names[1], 'netns', namespace);
-  ip('-n', namespace, 'address', 'add', `${viewerAddress}/24`, 'dev', names[1]);
+  ip('-n', namespace, 'address', 'add', `${addresses[1]}/24`, 'dev', names[1]);
   ip('-n', namespace, 'link', 'set', names[1], 'up');
   // Browsers bind to the way to everywhere.
   ip('-n', namespace, 'route', 'add', 'default', 'dev', names[1]);
   return {
     shape: (down, up) => child.stdin.write(`${JSON.stringify({ down, up })}\n`),
     samples,
+    addresses,
     stop: () => ended(child),
   };
 }

@@ -1,167 +1,108 @@
-/** Runs scenarios of the network laboratory: `node run.js NAMESPACE [NAME...]`, within the server's namespace. */
-import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Browser, type Endpoint, startChromium, startRemoteChromium } from '../../harness/browsers.ts';
-import { type Switchyard, startSwitchyard } from '../../harness/switchyard.ts';
-import { until } from '../../harness/until.ts';
-import { type Figures, figuresOf, type Recording, type ViewerSample } from './figures.ts';
-import { type Link, serverAddress, startLink, viewerAddress } from './link.ts';
+/** Runs scenarios of the network laboratory: `node run.js NAMESPACE [--rounds N] [--json FILE] [NAME...]`. */
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { type Figures, figuresOf } from './figures.ts';
+import { openPlace, type Place } from './place.ts';
+import { record } from './record.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
-const [namespace = '', ...wanted] = process.argv.slice(2);
-const rids = ['f', 'h', 'q'];
-const sampleMs = 250;
-
-interface Place {
-  readonly switchyard: Switchyard;
-  readonly link: Link;
-  /** Beside the server. */
-  readonly near: Browser;
-  /** Behind the link. */
-  readonly far: Browser;
+interface Run {
+  readonly scenario: Scenario;
+  readonly round: number;
+  readonly figures: Figures;
+  readonly misses: readonly string[];
 }
 
-const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '1' }, json: { type: 'string' } },
+});
+const [namespace = '', ...wanted] = positionals;
 
-async function publish({ near, switchyard }: Place, scenario: Scenario) {
-  const tracks: { sessionId: string; trackName: string }[] = [];
-  const pages: Endpoint[] = [];
-  for (let count = 0; count < (scenario.publishers ?? 1); count += 1) {
-    const page = await near.open();
-    pages.push(page);
-    const sessionId = await page.call('connect', { api: switchyard.api, secret: switchyard.secret });
-    const { bitrates } = scenario;
-    await page.call('publish', [
-      { kind: 'audio', trackName: 'microphone' },
-      {
-        kind: 'video',
-        trackName: 'camera',
-        codec: 'video/VP8',
-        rids: rids.slice(0, bitrates.length),
-        bitrates,
-      },
-    ]);
-    tracks.push({ sessionId, trackName: 'microphone' }, { sessionId, trackName: 'camera' });
-  }
-  return { tracks, pages };
+const number = (value: number): string =>
+  Number.isInteger(value) || !Number.isFinite(value) ? `${value}` : value.toPrecision(3);
+
+function asked([least, most]: readonly [number, number]): string {
+  if (!Number.isFinite(most)) return `at least ${number(least)}`;
+  return least === 0 ? `at most ${number(most)}` : `${number(least)} to ${number(most)}`;
 }
 
-async function watch(
-  browser: Browser,
-  { switchyard }: Place,
-  tracks: readonly { sessionId: string; trackName: string }[],
-): Promise<Endpoint> {
-  const page = await browser.open();
-  await page.call('connect', { api: switchyard.api, secret: switchyard.secret });
-  await page.call('pull', tracks);
-  await until(
-    'a first picture',
-    () => page.call('received'),
-    (received) => received.some(({ kind, framesDecoded }) => kind === 'video' && framesDecoded > 0),
-  );
-  return page;
-}
-
-async function record(place: Place, scenario: Scenario): Promise<Recording> {
-  const { link } = place;
-  const tcp = scenario.tcp === true ? await startTcp() : undefined;
-  const { tracks, pages } = await publish(place, scenario);
-  // The publisher's own estimate needs its time; what is under test is the way to the viewer.
-  await wait(4000);
-  const [first] = scenario.steps;
-  if (first !== undefined) link.shape(first.down, first.up ?? {});
-  const open = (browser: Browser, count: number) =>
-    Promise.all(Array.from({ length: count }, () => watch(browser, place, tracks)));
-  const viewers = await open(place.far, scenario.viewers ?? 1);
-  const neighbours = await open(place.near, scenario.neighbours ?? 0);
-  const start = performance.now();
-  const linkStart = link.samples.at(-1)?.time ?? 0;
-  const seconds = (): number => (performance.now() - start) / 1000;
-  const samples = [...viewers, ...neighbours].map((): ViewerSample[] => []);
-  const steps = scenario.steps.slice(1);
-  while (seconds() < scenario.seconds) {
-    while (steps[0] !== undefined && seconds() >= steps[0].at) {
-      const step = steps.shift();
-      if (step !== undefined) link.shape(step.down, step.up ?? {});
-    }
-    const next = wait(sampleMs);
-    const taken = await Promise.all([...viewers, ...neighbours].map((page) => page.call('received')));
-    const time = seconds();
-    for (const [at, received] of taken.entries()) samples[at]?.push({ time, received });
-    await next;
-  }
-  tcp?.();
-  for (const page of [...viewers, ...neighbours, ...pages]) await page.close();
-  return {
-    viewers: samples.slice(0, viewers.length),
-    neighbours: samples.slice(viewers.length),
-    link: link.samples.map((sample) => ({ ...sample, time: sample.time - linkStart })),
-  };
-}
-
-async function startTcp(): Promise<() => void> {
-  const server = spawn('ip', ['netns', 'exec', namespace, 'iperf3', '-s', '-1', '-B', viewerAddress], {
-    stdio: 'ignore',
-  });
-  await wait(500);
-  const client = spawn('iperf3', ['-c', viewerAddress, '-t', '120'], { stdio: 'ignore' });
-  return () => {
-    client.kill();
-    server.kill();
-  };
-}
-
-const shown = (figures: Figures): string =>
-  Object.entries(figures)
-    .map(([name, value]) => `${name} ${Number.isInteger(value) ? value : value.toPrecision(3)}`)
-    .join(', ');
-
-function broken({ bounds }: Scenario, figures: Figures): string[] {
-  return Object.entries(bounds).flatMap(([name, [low, high]]) => {
+function missesOf({ marks }: Scenario, figures: Figures): string[] {
+  return Object.entries(marks).flatMap(([name, mark]) => {
     const value = figures[name];
-    const isKept = value !== undefined && value >= low && value <= high;
-    return isKept ? [] : [`${name} is not within ${low} and ${high}`];
+    return value !== undefined && value >= mark[0] && value <= mark[1] ? [] : [name];
   });
 }
 
-/** An executable that is Chromium in the viewers' namespace. */
-async function remoteChromium(directory: string): Promise<string> {
-  const file = join(directory, 'chromium');
-  await writeFile(file, `#!/bin/sh\nexec ip netns exec ${namespace} /usr/bin/chromium "$@"\n`);
-  await chmod(file, 0o755);
-  return file;
+/** What was asked for comes first. */
+function line({ scenario, figures, misses }: Run): string {
+  const marked = Object.entries(scenario.marks).map(
+    ([name, mark]) => `${name} ${number(figures[name] ?? Number.NaN)} (asked: ${asked(mark)})`,
+  );
+  const others = Object.entries(figures)
+    .filter(([name]) => !(name in scenario.marks))
+    .map(([name, value]) => `${name} ${number(value)}`);
+  const verdict = misses.length === 0 ? 'PASS' : 'MISS';
+  return `${verdict}  ${scenario.name}: ${marked.join(', ')}; ${others.join(', ')}`;
+}
+
+/** The least, the middle and the most of each figure over the rounds. */
+function spread(runs: readonly Run[]): Readonly<Record<string, readonly [number, number, number]>> {
+  const names = Object.keys(runs[0]?.figures ?? {});
+  return Object.fromEntries(
+    names.map((name) => {
+      const sorted = runs.map(({ figures }) => figures[name] ?? Number.NaN).sort((a, b) => a - b);
+      const at = (part: number): number => sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN;
+      return [name, [at(0), at(0.5), at(1)]];
+    }),
+  );
+}
+
+async function runAll(place: Place, chosen: readonly Scenario[], rounds: number): Promise<Run[]> {
+  const runs: Run[] = [];
+  for (let round = 1; round <= rounds; round += 1)
+    for (const scenario of chosen) {
+      const figures = figuresOf(scenario, await record(place, scenario));
+      const run = { scenario, round, figures, misses: missesOf(scenario, figures) };
+      runs.push(run);
+      console.log(line(run));
+    }
+  return runs;
+}
+
+function report(chosen: readonly Scenario[], runs: readonly Run[]) {
+  return chosen.map((scenario) => {
+    const own = runs.filter((run) => run.scenario === scenario);
+    const passed = own.filter(({ misses }) => misses.length === 0).length;
+    return { name: scenario.name, marks: scenario.marks, passed, rounds: own.length, figures: spread(own) };
+  });
 }
 
 async function main(): Promise<boolean> {
-  const directory = await mkdtemp(join(tmpdir(), 'switchyard-network-'));
-  let isGood = true;
   const chosen = wanted.length === 0 ? scenarios : scenarios.filter(({ name }) => wanted.includes(name));
-  if (chosen.length === 0)
+  if (chosen.length === 0 || chosen.length < wanted.length)
     throw new Error(`no such scenario; there are: ${scenarios.map((s) => s.name).join('; ')}`);
-  for (const scenario of chosen) {
-    // The engine listens on the link's address, so the link is first and last.
-    const link = await startLink(namespace);
-    const parts: { close: () => Promise<void> }[] = [{ close: link.stop }];
-    try {
-      const switchyard = await startSwitchyard(serverAddress);
-      parts.unshift({ close: switchyard.stop });
-      const near = await startChromium();
-      parts.unshift(near);
-      const far = await startRemoteChromium(await remoteChromium(directory), switchyard.api);
-      parts.unshift(far);
-      const figures = figuresOf(scenario, await record({ switchyard, link, near, far }, scenario));
-      const problems = broken(scenario, figures);
-      isGood &&= problems.length === 0;
-      const verdict = problems.length === 0 ? 'kept' : `BROKEN: ${problems.join('; ')}`;
-      console.log(`${scenario.name}: ${shown(figures)}; ${verdict}`);
-    } finally {
-      for (const part of parts) await part.close();
+  const place = await openPlace(namespace);
+  try {
+    const runs = await runAll(place, chosen, Number(values.rounds));
+    const results = report(chosen, runs);
+    if (Number(values.rounds) > 1) {
+      console.log('\nleast / middle / most:');
+      for (const { name, passed, rounds, figures } of results) {
+        const each = Object.entries(figures).map(
+          ([figure, all]) => `${figure} ${all.map(number).join(' / ')}`,
+        );
+        console.log(`${passed} of ${rounds} passed  ${name}: ${each.join(', ')}`);
+      }
     }
+    if (values.json !== undefined) {
+      const all = runs.map(({ scenario, ...run }) => ({ name: scenario.name, ...run }));
+      await writeFile(values.json, `${JSON.stringify({ results, runs: all }, null, 2)}\n`);
+    }
+    return runs.every(({ misses }) => misses.length === 0);
+  } finally {
+    await place.close();
   }
-  await rm(directory, { recursive: true, force: true });
-  return isGood;
 }
 
 process.exit((await main()) ? 0 : 1);

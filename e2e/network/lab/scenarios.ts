@@ -26,53 +26,75 @@ export interface Scenario {
   readonly from: number;
   readonly seconds: number;
   readonly steps: readonly Step[];
-  /** Each publishes audio and a video of these encodings (bit/s, best first); default: one. */
-  readonly publishers?: number;
+  /**
+   * Who publishes: a browser, with an encoder that has its own ideas, or a synthetic endpoint (the default), whose
+   * encodings carry just what they should and take no core from the others.
+   */
+  readonly encoder?: 'browser';
+  /** Each publishes audio and a video of these encodings (bit/s, best first). */
   readonly bitrates: readonly number[];
+  /** Of synthetic ones; default: one. The viewer pulls the tracks of all. */
+  readonly publishers?: number;
   /** Browsers' pages behind the same link; default: one. */
   readonly viewers?: number;
-  /** Viewers beside the link, on the server's own network; default: none. */
+  /** Synthetic viewers of the video beside the link, on the server's own network; default: none. */
   readonly neighbours?: number;
-  /** A TCP flow (iperf3) from the server's side to the viewers' side, all the time. */
+  /** A TCP flow from the server's side to the viewers' side, all the time. */
   readonly tcp?: boolean;
-  /** Bounds of the figures that a run must keep; a figure is in figures.ts. */
-  readonly bounds: Readonly<Record<string, readonly [number, number]>>;
+  /** What is asked of a run: the least and the most of a figure (figures.ts). */
+  readonly marks: Readonly<Record<string, readonly [number, number]>>;
 }
 
 const layers = [1_500_000, 500_000, 150_000];
 const delayMs = 25;
+const up: Shape = { delayMs };
+const most = Number.POSITIVE_INFINITY;
 
-/** The best encoding just fits. */
+/** Audio with all headers, in bit/s. */
+const audio = 70_000;
+/** Headers of a video's packets, as a part of what the encoder makes. */
+const headers = 1.065;
+
+/** The best encoding and audio together fill nine tenths of the link. */
 const constant = (rate: number): Scenario => ({
   name: `constant ${rate / 1e6} Mbit/s`,
-  from: 20,
-  seconds: 40,
-  steps: [{ at: 0, down: { rate, delayMs, queueMs: 500 }, up: { delayMs } }],
-  bitrates: [0.86 * rate, 0.3 * rate, 0.1 * rate],
-  bounds: { usedShare: [0.7, 1.01], droppedShare: [0, 0.02] },
+  from: 12,
+  seconds: 27,
+  steps: [{ at: 0, down: { rate, delayMs, queueMs: 500 }, up }],
+  bitrates: [(0.9 * rate - audio) / headers, 0.3 * rate, 0.1 * rate],
+  marks: { usedShare: [0.85, 1.01], droppedShare: [0, 0.02] },
 });
 
 export const scenarios: readonly Scenario[] = [
   {
     name: '5 % loss',
-    from: 5,
-    seconds: 30,
-    steps: [{ at: 0, down: { delayMs, loss: 0.05 }, up: { delayMs } }],
+    from: 4,
+    seconds: 20,
+    steps: [
+      { at: 0, down: { delayMs, loss: 0.05 }, up },
+      // What was lost last has its time to come again.
+      { at: 18, down: { delayMs }, up },
+    ],
     bitrates: layers,
-    bounds: { missingShare: [0, 0.001], longestFreeze: [0, 0.5] },
+    marks: { missingShare: [0, 0.001], longestFreeze: [0, 0.5] },
   },
   {
     name: '20 % loss',
-    from: 5,
-    seconds: 30,
-    steps: [{ at: 0, down: { delayMs, loss: 0.2 }, up: { delayMs } }],
+    encoder: 'browser',
+    from: 4,
+    seconds: 20,
+    steps: [
+      { at: 0, down: { delayMs, loss: 0.2 }, up },
+      { at: 18, down: { delayMs }, up },
+    ],
     bitrates: layers,
-    bounds: { framesPerSecond: [5, 60] },
+    marks: { concealedShare: [0, 0.08], framesPerSecond: [5, most] },
   },
   {
     name: 'bursts, jitter and reordering',
-    from: 5,
-    seconds: 30,
+    encoder: 'browser',
+    from: 4,
+    seconds: 20,
     steps: [
       {
         at: 0,
@@ -85,23 +107,25 @@ export const scenarios: readonly Scenario[] = [
           reorder: 0.01,
           reorderMs: 20,
         },
-        up: { delayMs },
+        up,
       },
+      { at: 18, down: { rate: 5_000_000, delayMs }, up },
     ],
     bitrates: layers,
-    bounds: { framesPerSecond: [8, 60] },
+    marks: { framesPerSecond: [8, most], concealedShare: [0, 0.08] },
   },
   {
     name: '3 -> 0.6 -> 3 Mbit/s',
+    encoder: 'browser',
     from: 0,
-    seconds: 60,
+    seconds: 40,
     steps: [
-      { at: 0, down: { rate: 3_000_000, delayMs }, up: { delayMs } },
-      { at: 15, down: { rate: 600_000, delayMs }, up: { delayMs } },
-      { at: 35, down: { rate: 3_000_000, delayMs }, up: { delayMs } },
+      { at: 0, down: { rate: 3_000_000, delayMs }, up },
+      { at: 10, down: { rate: 600_000, delayMs }, up },
+      { at: 24, down: { rate: 3_000_000, delayMs }, up },
     ],
     bitrates: layers,
-    bounds: { secondsDown: [0, 2], queueAfterDrop: [0, 150], secondsUp: [0, 15] },
+    marks: { secondsDown: [0, 2], queueAfterDrop: [0, 150], secondsUp: [0, 15] },
   },
   constant(500_000),
   constant(1_000_000),
@@ -109,46 +133,46 @@ export const scenarios: readonly Scenario[] = [
   constant(5_000_000),
   {
     name: '2 Mbit/s with a queue of 50 ms',
-    from: 20,
-    seconds: 40,
-    steps: [{ at: 0, down: { rate: 2_000_000, delayMs, queueMs: 50 }, up: { delayMs } }],
+    from: 12,
+    seconds: 27,
+    steps: [{ at: 0, down: { rate: 2_000_000, delayMs, queueMs: 50 }, up }],
     bitrates: layers,
-    bounds: { usedShare: [0.6, 1.01], droppedShare: [0, 0.02] },
+    marks: { usedShare: [0.6, 1.01], droppedShare: [0, 0.02] },
   },
   {
     name: 'two viewers behind 2 Mbit/s',
-    from: 20,
-    seconds: 50,
-    steps: [{ at: 0, down: { rate: 2_000_000, delayMs }, up: { delayMs } }],
+    from: 12,
+    seconds: 36,
+    steps: [{ at: 0, down: { rate: 2_000_000, delayMs }, up }],
     bitrates: [1_500_000, 800_000, 400_000],
     viewers: 2,
-    bounds: { leastShare: [0.35, 0.5] },
+    marks: { leastShare: [0.35, 0.5] },
   },
   {
     name: 'against a TCP flow on 4 Mbit/s',
-    from: 15,
-    seconds: 45,
-    steps: [{ at: 0, down: { rate: 4_000_000, delayMs, queueMs: 200 }, up: { delayMs } }],
+    from: 12,
+    seconds: 36,
+    steps: [{ at: 0, down: { rate: 4_000_000, delayMs, queueMs: 200 }, up }],
     bitrates: [1_800_000, 900_000, 300_000],
     tcp: true,
-    bounds: { megabits: [0.5, 4] },
+    marks: { fairShare: [0.25, most] },
   },
   {
-    name: 'one of six viewers on 300 kbit/s',
-    from: 10,
-    seconds: 30,
-    steps: [{ at: 0, down: { rate: 300_000, delayMs }, up: { delayMs } }],
+    name: 'one of 50 viewers on 300 kbit/s',
+    from: 4,
+    seconds: 19,
+    steps: [{ at: 0, down: { rate: 300_000, delayMs }, up }],
     bitrates: layers,
-    neighbours: 5,
-    bounds: { neighbourMegabits: [1, 2], neighbourFreeze: [0, 0.5] },
+    neighbours: 49,
+    marks: { neighbourRate: [0.9, most], neighbourMissing: [0, 0] },
   },
   {
-    name: 'six publishers on 2 Mbit/s',
-    from: 15,
-    seconds: 40,
-    steps: [{ at: 0, down: { rate: 2_000_000, delayMs }, up: { delayMs } }],
-    publishers: 6,
-    bitrates: [800_000, 300_000, 100_000],
-    bounds: { concealedShare: [0, 0.02], droppedShare: [0, 0.02] },
+    name: '25 publishers on 4 Mbit/s',
+    from: 8,
+    seconds: 22,
+    steps: [{ at: 0, down: { rate: 4_000_000, delayMs }, up }],
+    bitrates: [250_000, 80_000],
+    publishers: 25,
+    marks: { audioMissing: [0, 0.001], videosShown: [1, 25], droppedShare: [0, 0.02] },
   },
 ];
