@@ -115,7 +115,7 @@ pub fn run(
             outbox: &mut outbox,
         };
         if ready.contains(&ANY_TCP) {
-            tcp.take(Instant::now(), &mut peers)?;
+            tcp.take(Instant::now, &mut peers)?;
         }
         let now = Instant::now();
         tcp.end_what_is_due(now, &mut peers);
@@ -177,8 +177,7 @@ struct TcpPeers<'a> {
 }
 
 impl Sessions for TcpPeers<'_> {
-    fn receive(&mut self, socket: u16, peer: SocketAddr, datagram: &mut [u8]) {
-        let now = Instant::now();
+    fn receive(&mut self, now: Instant, socket: u16, peer: SocketAddr, datagram: &mut [u8]) {
         (self.engine).handle_datagram(now, socket, peer, datagram, self.outbox);
     }
 

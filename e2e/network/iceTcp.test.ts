@@ -19,10 +19,11 @@ let blocked: Browser;
 let api: string;
 let viewer: Endpoint;
 let video: string;
+/** Of the time when UDP still passed. */
+let early: { readonly endpoint: Endpoint; readonly sessionId: string };
 
 beforeAll(async () => {
   namespace = await makeNamespace();
-  await namespace.blockUdp();
   switchyard = await startSwitchyard(`${namespace.hostAddress},127.0.0.1`, { SWITCHYARD_HOST: '0.0.0.0' });
   api = switchyard.api.replace('127.0.0.1', namespace.hostAddress);
   [free, blocked] = [await startChromium(), await startChromium([], namespace)];
@@ -32,6 +33,14 @@ beforeAll(async () => {
   const tracks = [{ sessionId: publisher.sessionId, trackName: 'camera' }];
   [video = ''] = midsOf(await viewer.call('pull', tracks));
   await arrives(viewer, video);
+  early = await open(blocked, api);
+  midsOf(await early.endpoint.call('publish', camera));
+  await until(
+    'a call over UDP',
+    async () => (await early.endpoint.call('path'))?.protocol,
+    (protocol) => protocol === 'udp',
+  );
+  await namespace.blockUdp();
 });
 
 afterAll(async () => {
@@ -72,6 +81,19 @@ const closed = (socket: Socket): Promise<boolean> =>
     (is) => is,
   );
 
+/** What a new session's peer sends first, and may send again. */
+async function checkOfSession(): Promise<Buffer> {
+  const client = clientOf(switchyard);
+  const { body } = await client.send('POST', `/sessions/${await client.newSession()}/tracks/new`, {
+    sessionDescription: { type: 'offer', sdp: offerOf() },
+    tracks: [{ location: 'local', mid: '0', trackName: 'a' }],
+  });
+  const { sdp } = body.sessionDescription as { sdp: string };
+  const username = `${/a=ice-ufrag:(\S+)/.exec(sdp)?.[1]}:abcd`;
+  const password = /a=ice-pwd:(\S+)/.exec(sdp)?.[1] ?? '';
+  return framed(bindingRequest(username, password));
+}
+
 /** RFC 4571. */
 function framed(datagram: Buffer): Buffer {
   const header = Buffer.alloc(2);
@@ -102,6 +124,21 @@ test('where UDP is blocked and no relay is there, tracks are published and pulle
   const other = await open(free, switchyard.api);
   for (const mid of midsOf(await other.endpoint.call('pull', tracks))) await arrives(other.endpoint, mid);
   expect((await other.endpoint.call('path'))?.protocol).toBe('udp');
+});
+
+test('a call whose UDP is blocked goes on over TCP after an ICE restart', async () => {
+  const { endpoint, sessionId } = early;
+  await until(
+    'the path is lost',
+    async () => (await endpoint.call('transport')).connection,
+    (connection) => connection === 'disconnected' || connection === 'failed',
+  );
+  await endpoint.call('restartIce');
+  const watching = await open(free, switchyard.api);
+  const tracks = camera.map(({ trackName }) => ({ sessionId, trackName }));
+  for (const mid of midsOf(await watching.endpoint.call('pull', tracks)))
+    await arrives(watching.endpoint, mid);
+  expect((await endpoint.call('path'))?.protocol).toBe('tcp');
 });
 
 test.each([
@@ -137,19 +174,34 @@ test('500 silent connections are closed, and do not keep a peer out meanwhile', 
   expect(residentBytes() - before).toBeLessThan(20 << 20);
 });
 
-test('a peer that never reads costs bounded memory and is dropped, and others see nothing of it', async () => {
-  const client = clientOf(switchyard);
-  const sessionId = await client.newSession();
-  const { body } = await client.send('POST', `/sessions/${sessionId}/tracks/new`, {
-    sessionDescription: { type: 'offer', sdp: offerOf() },
-    tracks: [{ location: 'local', mid: '0', trackName: 'a' }],
-  });
-  const { sdp } = body.sessionDescription as { sdp: string };
-  expect(sdp).toMatch(/a=candidate:3 1 tcp \d+ \S+ \d+ typ host tcptype passive/);
-  const username = `${/a=ice-ufrag:(\S+)/.exec(sdp)?.[1]}:abcd`;
-  const password = /a=ice-pwd:(\S+)/.exec(sdp)?.[1] ?? '';
-  const check = framed(bindingRequest(username, password));
+test('peers that send as much as they can over TCP leave the others their turns', async () => {
+  const check = await checkOfSession();
+  const sockets = await Promise.all(Array.from({ length: 16 }, openTcp));
+  // The most work for the fewest bytes: datagrams that look like media and are not.
+  const frame = framed(Buffer.concat([Buffer.from('80e0000100000001', 'hex'), randomBytes(12)]));
+  const flood = Buffer.concat(Array.from({ length: 3000 }, () => frame));
+  let floods = 0;
+  let goesFurther = true;
+  for (const socket of sockets) {
+    const more = (): void => {
+      floods += 1;
+      if (goesFurther && !socket.destroyed) socket.write(flood, more);
+    };
+    socket.resume().write(check, more);
+  }
+  const before = (await viewer.call('received')).find(({ mid }) => mid === video);
+  for (let turn = 0; turn < 3; turn++) await goesOn();
+  const after = (await viewer.call('received')).find(({ mid }) => mid === video);
+  expect((after?.packetsLost ?? 0) - (before?.packetsLost ?? 0)).toBeLessThan(5);
+  // They are the session's, or they would have been closed.
+  expect(sockets.filter((socket) => !socket.closed)).toHaveLength(sockets.length);
+  expect(floods).toBeGreaterThan(3 * sockets.length);
+  goesFurther = false;
+  for (const socket of sockets) socket.destroy();
+});
 
+test('a peer that never reads costs bounded memory and is dropped, and others see nothing of it', async () => {
+  const check = await checkOfSession();
   // That it is answered at all shows that the next one's answers are there to be read.
   const reading = await openTcp();
   let answered = 0;

@@ -11,6 +11,8 @@ export interface ApiAddress {
   readonly secret: string;
   /** Of the PeerConnection, e.g. with ICE servers. */
   readonly rtc?: RTCConfiguration;
+  /** The server's UDP candidates are taken out of its descriptions. */
+  readonly withoutUdp?: boolean;
 }
 
 export interface Publication {
@@ -96,9 +98,16 @@ const shownFrames = new Map<string, Frame[]>();
 async function connect(address: ApiAddress, query = ''): Promise<string> {
   pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...address.rtc });
   pc.ontrack = ({ track, transceiver }) => play(transceiver.mid ?? '', track);
+  if (address.withoutUdp) passOverUdp(pc);
   server = address;
   sessionId = (await request<{ sessionId: string }>('POST', `/sessions/new${query}`)).sessionId;
   return sessionId;
+}
+
+function passOverUdp(connection: RTCPeerConnection): void {
+  const set = connection.setRemoteDescription.bind(connection);
+  connection.setRemoteDescription = ({ type, sdp = '' }) =>
+    set({ type, sdp: sdp.replaceAll(/a=candidate:\S+ \d+ udp .*\r\n/g, '') });
 }
 
 async function request<T>(method: string, path: string, body?: unknown): Promise<T> {

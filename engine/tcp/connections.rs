@@ -1,6 +1,6 @@
 //! Which connections there are, and the kernel's news of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
@@ -14,6 +14,8 @@ use super::connection::Connection;
 use super::newcomers::Newcomers;
 use crate::core::outbox::Message;
 
+/// After the kernel could give no connection: it has no descriptors, and would say so without end.
+const REST: Duration = Duration::from_secs(1);
 /// Connections taken in a row.
 const ACCEPTS_IN_A_ROW: usize = 32;
 
@@ -40,6 +42,9 @@ pub struct Connections {
     most: usize,
     ended: Vec<ConnectionKey>,
     dropped: u64,
+    /// Listeners that rest, and until when all of them do.
+    resting: Vec<usize>,
+    rest_until: Option<Instant>,
 }
 
 impl Connections {
@@ -61,6 +66,8 @@ impl Connections {
             most,
             ended: Vec::new(),
             dropped: 0,
+            resting: Vec::new(),
+            rest_until: None,
         })
     }
 
@@ -68,11 +75,11 @@ impl Connections {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn find_ready(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
+    pub fn find_ready(&mut self, ready: &mut VecDeque<Ready>) -> io::Result<()> {
         let listeners = self.listeners.len();
         self.poller.wait(Some(Duration::ZERO), |index| {
             // Versions of keys stand in the upper half and are never zero.
-            ready.push(if index < listeners {
+            ready.push_back(if index < listeners {
                 Ready::Listener(index)
             } else {
                 Ready::Connection(KeyData::from_ffi(index as u64).into())
@@ -89,7 +96,7 @@ impl Connections {
             let (stream, peer) = match net::accept(listener) {
                 Ok(Some(accepted)) => accepted,
                 Ok(None) => return,
-                Err(error) => return tracing::warn!(%error, "accepting"),
+                Err(error) => return self.rest(index, &error, now),
             };
             if self.all.len() >= self.most || self.by_peer.contains_key(&(socket, peer)) {
                 continue;
@@ -109,6 +116,33 @@ impl Connections {
                 self.remove(gone);
             }
             each(key);
+        }
+    }
+
+    fn rest(&mut self, index: usize, error: &io::Error, now: Instant) {
+        tracing::warn!(%error, "accepting");
+        // It is not there when it could not be added again.
+        let _ = self.poller.remove(&self.listeners[index].1);
+        self.resting.push(index);
+        self.rest_until = Some(now + REST);
+    }
+
+    /// When `end_rest` is due.
+    pub fn rest_until(&self) -> Option<Instant> {
+        self.rest_until
+    }
+
+    /// Listeners that have rested go on.
+    pub fn end_rest(&mut self, now: Instant) {
+        if self.rest_until.is_none_or(|until| until > now) {
+            return;
+        }
+        self.rest_until = None;
+        for index in std::mem::take(&mut self.resting) {
+            let added = self.poller.add(&self.listeners[index].1, index);
+            if let Err(error) = added {
+                self.rest(index, &error, now);
+            }
         }
     }
 

@@ -12,7 +12,7 @@ mod waiting;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
@@ -29,6 +29,8 @@ use frame::PARTIAL_MAX;
 
 /// Connections at once, where the process may have twice as many descriptors.
 const MOST: usize = 8192;
+/// How long a turn may take, whatever has come.
+const TURN: Duration = Duration::from_millis(1);
 /// Bytes of one connection before the others and the UDP sockets have their turn.
 const READ_LEN: usize = 16 * 1024;
 /// How often a connection is looked at.
@@ -53,7 +55,7 @@ pub fn listen(sockets: &[SocketAddr]) -> Result<Vec<(u16, TcpListener)>, String>
 /// What the connections are to the engine.
 pub trait Sessions {
     /// A datagram came.
-    fn receive(&mut self, socket: u16, peer: SocketAddr, datagram: &mut [u8]);
+    fn receive(&mut self, now: Instant, socket: u16, peer: SocketAddr, datagram: &mut [u8]);
     /// Whether the address is that of a session's peer.
     fn know(&self, socket: u16, peer: SocketAddr) -> bool;
     /// The connection of a session's peer is over.
@@ -66,7 +68,8 @@ pub trait Sessions {
 pub struct Tcp {
     connections: Rc<RefCell<Connections>>,
     buffer: Box<[u8]>,
-    ready: Vec<Ready>,
+    /// Those whose turn comes.
+    ready: VecDeque<Ready>,
     /// When which connection is to be looked at.
     looks: BinaryHeap<Reverse<(Instant, ConnectionKey)>>,
     descriptor: RawFd,
@@ -94,7 +97,7 @@ impl Tcp {
         Ok(Tcp {
             connections: Rc::new(RefCell::new(connections)),
             buffer: vec![0; PARTIAL_MAX + READ_LEN].into_boxed_slice(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             looks: BinaryHeap::new(),
             descriptor,
         })
@@ -107,22 +110,31 @@ impl Tcp {
 
     /// When `end_what_is_due` is due.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let connections = self.connections.borrow();
+        if connections.has_ended() {
+            return Some(now);
+        }
         let look = self.looks.peek().map(|Reverse((at, _))| *at);
-        self.connections
-            .borrow()
-            .has_ended()
-            .then_some(now)
-            .or(look)
+        let due = [look, connections.rest_until()];
+        due.into_iter().flatten().min()
     }
 
     /// One turn: takes new connections and what has come on others, and writes what waited.
     ///
     /// # Errors
     /// The kernel's, from waiting.
-    pub fn take(&mut self, now: Instant, sessions: &mut impl Sessions) -> io::Result<()> {
-        let mut ready = std::mem::take(&mut self.ready);
-        self.connections.borrow_mut().find_ready(&mut ready)?;
-        for ready in ready.drain(..) {
+    pub fn take(
+        &mut self,
+        clock: impl Fn() -> Instant,
+        sessions: &mut impl Sessions,
+    ) -> io::Result<()> {
+        // Who did not have his turn yet comes before all others.
+        if self.ready.is_empty() {
+            self.connections.borrow_mut().find_ready(&mut self.ready)?;
+        }
+        let end = clock() + TURN;
+        while let Some(ready) = self.ready.pop_front() {
+            let now = clock();
             match ready {
                 Ready::Listener(index) => {
                     let looks = &mut self.looks;
@@ -132,16 +144,18 @@ impl Tcp {
                 }
                 Ready::Connection(key) => {
                     self.connections.borrow_mut().flush(key, now);
-                    self.read(key, sessions);
+                    self.read(key, now, sessions);
                 }
             }
+            if now >= end {
+                break;
+            }
         }
-        self.ready = ready;
         Ok(())
     }
 
     /// The connections are not borrowed while the engine has a datagram: it may send.
-    fn read(&mut self, key: ConnectionKey, sessions: &mut impl Sessions) {
+    fn read(&mut self, key: ConnectionKey, now: Instant, sessions: &mut impl Sessions) {
         let mut connections = self.connections.borrow_mut();
         let Some(connection) = connections.get_mut(key) else {
             return;
@@ -159,7 +173,7 @@ impl Tcp {
                 // The first that a peer sends is a check.
                 is_garbage |= !was_proven && !is_stun(datagram);
                 if !is_garbage {
-                    sessions.receive(socket, peer, datagram);
+                    sessions.receive(now, socket, peer, datagram);
                 }
             });
         }
@@ -180,6 +194,7 @@ impl Tcp {
     /// Closes connections that are over, that nobody's peer holds, or whose peer does not read.
     pub fn end_what_is_due(&mut self, now: Instant, sessions: &mut impl Sessions) {
         let mut connections = self.connections.borrow_mut();
+        connections.end_rest(now);
         while let Some(&Reverse((at, key))) = self.looks.peek()
             && at <= now
         {

@@ -15,7 +15,7 @@ struct Peers {
 const WORD: &[u8] = &[0, 1, 2, 3];
 
 impl Sessions for Peers {
-    fn receive(&mut self, socket: u16, peer: SocketAddr, datagram: &mut [u8]) {
+    fn receive(&mut self, _now: Instant, socket: u16, peer: SocketAddr, datagram: &mut [u8]) {
         if datagram == WORD {
             self.known.push((socket, peer));
         }
@@ -75,7 +75,8 @@ impl Laboratory {
     }
 
     fn turn(&mut self) {
-        self.tcp.take(self.now, &mut self.peers).unwrap();
+        let now = self.now;
+        self.tcp.take(|| now, &mut self.peers).unwrap();
         self.tcp.end_what_is_due(self.now, &mut self.peers);
     }
 
@@ -254,6 +255,34 @@ fn a_peer_that_does_not_read_is_bounded_and_then_dropped() {
     laboratory.pass(LOOK_EVERY);
     assert_eq!(laboratory.count(), 0);
     assert_eq!(laboratory.peers.lost, [(TCP, address)]);
+}
+
+#[test]
+fn a_turn_ends_in_time_and_the_next_one_goes_on_where_it_ended() {
+    let mut laboratory = Laboratory::new();
+    let mut streams: Vec<_> = (0..3).map(|_| laboratory.proven()).collect();
+    for (number, stream) in (0..).zip(&mut streams) {
+        stream.write_all(&framed(&[0x80, number])).unwrap();
+    }
+    laboratory.peers.received.clear();
+    let time = std::cell::Cell::new(laboratory.now);
+    for _ in 0..3 {
+        let before = laboratory.peers.received.len();
+        // Each look at the clock finds that much time has gone.
+        let slow = || {
+            time.set(time.get() + TURN);
+            time.get()
+        };
+        while laboratory.peers.received.len() == before {
+            laboratory.tcp.take(slow, &mut laboratory.peers).unwrap();
+        }
+        assert_eq!(laboratory.peers.received.len(), before + 1);
+    }
+    laboratory.peers.received.sort();
+    assert_eq!(
+        laboratory.peers.received,
+        [0, 1, 2].map(|number| vec![0x80, number])
+    );
 }
 
 #[test]

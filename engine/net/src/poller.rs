@@ -72,6 +72,14 @@ impl Poller {
         self.control(operation, descriptor.as_raw_fd(), index as u64, events)
     }
 
+    /// Reports a descriptor that was added no more, until it is added again.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove(&self, descriptor: &impl AsRawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, descriptor.as_raw_fd(), 0, 0)
+    }
+
     fn add_raw(&self, descriptor: RawFd, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, descriptor, token, libc::EPOLLIN)
     }
@@ -206,7 +214,7 @@ mod tests {
     #[test]
     fn a_stream_is_reported_as_writable_only_while_that_is_wanted() {
         let mut poller = Poller::new().unwrap();
-        let (stream, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (stream, other) = std::os::unix::net::UnixStream::pair().unwrap();
         poller.add(&stream, 5).unwrap();
         let reported = |poller: &mut Poller| {
             let mut seen = Vec::new();
@@ -217,6 +225,10 @@ mod tests {
         poller.watch_writable(&stream, 5, true).unwrap();
         assert_eq!(reported(&mut poller), [5]);
         poller.watch_writable(&stream, 5, false).unwrap();
+        assert_eq!(reported(&mut poller), []);
+        drop(other);
+        assert_eq!(reported(&mut poller), [5]);
+        poller.remove(&stream).unwrap();
         assert_eq!(reported(&mut poller), []);
     }
 
