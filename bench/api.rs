@@ -37,11 +37,21 @@ impl Api {
         text(&answer["sessionDescription"]["sdp"])
     }
 
-    /// Pulls a track and gives the SDP of the server's offer.
-    pub fn pull(&self, session: &str, publisher: &str, name: &str) -> Result<String, String> {
-        let body = json!({
+    /// Pulls a track and gives the SDP of the server's offer, or of its answer where `offer` is ours: some servers
+    /// that are measured beside Switchyard take offers only.
+    pub fn pull(
+        &self,
+        session: &str,
+        publisher: &str,
+        name: &str,
+        offer: Option<&str>,
+    ) -> Result<String, String> {
+        let mut body = json!({
             "tracks": [{ "location": "remote", "sessionId": publisher, "trackName": name }],
         });
+        if let Some(sdp) = offer {
+            body["sessionDescription"] = json!({ "type": "offer", "sdp": sdp });
+        }
         let answer = self.send("POST", &format!("/sessions/{session}/tracks/new"), &body)?;
         text(&answer["sessionDescription"]["sdp"])
     }

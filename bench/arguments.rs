@@ -15,6 +15,7 @@ Prints a line of JSON for each measurement.
   --bits N         bits a second of a video track (2500000)
   --seconds N      of each measurement (10)
   --sample N       decrypt every Nth packet of a subscriber, and take its latency (1)
+  --offers         subscribers send the offer (the server does)
   --search         find how many of the publishers can send before packets are lost or late,
                    then measure 10, 50 and 90 % of that
   --limit          instead: how fast this machine encrypts and sends with no server around it";
@@ -31,6 +32,8 @@ pub struct Plan {
     pub seconds: u64,
     pub sample: u64,
     pub search: bool,
+    /// Subscribers offer, not the server.
+    pub offers: bool,
 }
 
 pub enum Arguments {
@@ -42,10 +45,12 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let (mut base, mut app, mut secret, mut pid) = (None, None, None, None);
     let (mut publishers, mut subscribers, mut seconds, mut sample) = (1, 50, 10, 1);
     let (mut bits, mut audio, mut search, mut limit) = (2_500_000, false, false, false);
+    let mut offers = false;
     while let Some(name) = given.next() {
         match name.as_str() {
             "--search" => search = true,
             "--limit" => limit = true,
+            "--offers" => offers = true,
             _ => {
                 let value = given.next().ok_or(format!("{name} needs a value"))?;
                 match name.as_str() {
@@ -83,6 +88,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         seconds,
         sample,
         search,
+        offers,
     }))
 }
 

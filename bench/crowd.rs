@@ -139,11 +139,11 @@ impl Crowd {
         let fingerprint = self.certificate.sha256();
         for _ in 0..count {
             let session = self.api.new_session()?;
-            let offered = sdp::read(&self.api.pull(&session, publisher, name)?)?;
+            let offered = sdp::read(&self.api.pull(&session, publisher, name, None)?)?;
             let endpoint = self.add_endpoint(Vec::new())?;
             let answer = sdp::answer(&endpoint.own(&fingerprint), &offered);
             self.api.renegotiate(&session, &answer)?;
-            self.begin(&offered)?;
+            self.begin(&offered, false)?;
         }
         println!("{}", json!({ "watching": count }));
         Ok(())
@@ -159,7 +159,7 @@ impl Crowd {
                 let endpoint = self.add_endpoint(streams)?;
                 let offer = room::offer(&endpoint.own(&fingerprint), name, participant, bits.len());
                 let answer = sdp::read(&self.api.push(&session, &offer, sdp::MID, name)?)?;
-                self.begin(&answer)?;
+                self.begin(&answer, true)?;
                 tracks.push(json!({ "sessionId": session, "trackName": name }));
             }
         }
@@ -180,10 +180,11 @@ impl Crowd {
     }
 
     /// Connects the newest endpoint while the others go on.
-    fn begin(&mut self, described: &sdp::Described) -> Result<(), String> {
+    fn begin(&mut self, described: &sdp::Described, offered: bool) -> Result<(), String> {
         let index = self.members.len() - 1;
         let certificate = &self.certificate;
-        self.members[index].endpoint.connect(certificate, described);
+        let endpoint = &mut self.members[index].endpoint;
+        endpoint.connect(certificate, described, offered);
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         while !self.members[index].endpoint.is_connected() {
             if Instant::now() > deadline {
@@ -271,7 +272,7 @@ impl Crowd {
         let certificate = &self.certificate;
         let taken = self
             .receiver
-            .receive(&socket, |_, datagram| match classify(datagram) {
+            .receive(&socket, |source, datagram| match classify(datagram) {
                 DatagramKind::Rtp => {
                     let Ok(header) = Header::parse(datagram) else {
                         return;
@@ -293,6 +294,7 @@ impl Crowd {
                         }
                     }
                 }
+                DatagramKind::Stun => endpoint.take_stun(datagram, source),
                 DatagramKind::Dtls => endpoint.take_dtls(certificate, now, datagram),
                 _ => {}
             });

@@ -5,8 +5,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use is::stun::{StunMessage, TransId};
-use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 use switchyard_engine::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
 use switchyard_engine::srtp;
 use switchyard_engine::wire::rtcp::transport_feedback::Arrivals;
@@ -14,10 +12,10 @@ use switchyard_engine::wire::rtcp::{self, ReportBlock};
 use switchyard_engine::wire::rtp::Header;
 use switchyard_net as net;
 
+use crate::checks::{self, Heard, PASSWORD};
 use crate::sdp::{Described, Own};
 
-pub const PASSWORD: &str = "benchbenchbenchbenchbench";
-/// Until an answer to the first check leads to a handshake.
+/// Until the first check is answered.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two looks at what is to be fed back, as often as libwebrtc does by default.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
@@ -29,10 +27,13 @@ const FEEDBACKS_PER_CHECK: u32 = 20;
 pub struct Endpoint {
     /// Shared, so that a batch can be received while the endpoint changes.
     pub socket: Rc<UdpSocket>,
+    address: SocketAddr,
     pub ufrag: String,
     server: Option<Server>,
     dtls: Option<Dtls>,
     next_check: Instant,
+    /// A check of ours was answered.
+    is_reachable: bool,
     /// Present once connected.
     pub sender: Option<srtp::Sender>,
     pub receiver: Option<srtp::Receiver>,
@@ -50,17 +51,22 @@ struct Server {
     address: SocketAddr,
     ufrag: String,
     password: String,
+    /// The peer controls otherwise (RFC 8445 section 6.1.1).
+    is_controlling: bool,
 }
 
 impl Endpoint {
     /// A peer that has not begun. `index` makes its user name.
     pub fn new(index: usize) -> io::Result<Endpoint> {
+        let socket = net::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         Ok(Endpoint {
-            socket: Rc::new(net::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?),
+            address: socket.local_addr()?,
+            socket: Rc::new(socket),
             ufrag: format!("bench{index}"),
             server: None,
             dtls: None,
             next_check: Instant::now(),
+            is_reachable: false,
             sender: None,
             receiver: None,
             packets: 0,
@@ -78,21 +84,27 @@ impl Endpoint {
             ufrag: &self.ufrag,
             password: PASSWORD,
             fingerprint,
+            address: self.address,
         }
     }
 
-    /// Begins to connect to what the server described.
-    pub fn connect(&mut self, certificate: &Certificate, described: &Described) {
+    /// Begins to connect to what the server described; `offered` when the offer was ours.
+    pub fn connect(&mut self, certificate: &Certificate, described: &Described, offered: bool) {
         let fingerprint = Fingerprint {
             algorithm: HashAlgorithm::Sha256,
             digest: described.fingerprint.clone(),
         };
         let now = Instant::now();
-        self.dtls = Some(Dtls::new(certificate, Role::Active, fingerprint, now));
+        let role = match described.is_dtls_client {
+            true => Role::Passive,
+            false => Role::Active,
+        };
+        self.dtls = Some(Dtls::new(certificate, role, fingerprint, now));
         self.server = Some(Server {
             address: described.address,
             ufrag: described.ufrag.clone(),
             password: described.password.clone(),
+            is_controlling: offered || described.is_lite,
         });
         self.next_check = now;
         self.transport_extension = described.transport_extension.unwrap_or(0);
@@ -110,10 +122,12 @@ impl Endpoint {
         };
         if now >= self.next_check {
             self.next_check = now + CHECK_INTERVAL;
-            let check = check(server, &self.ufrag);
-            self.socket.send_to(&check, server.address)?;
+            self.socket
+                .send_to(&server.check(&self.ufrag), server.address)?;
         }
+        // A peer drops what comes from an address that it has not checked, and waits long for the next try.
         if let Some(dtls) = &mut self.dtls
+            && self.is_reachable
             && self.sender.is_none()
         {
             dtls.handle_timeout(now);
@@ -140,6 +154,18 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Takes a STUN message, and answers where it asks.
+    pub fn take_stun(&mut self, datagram: &[u8], source: SocketAddr) {
+        match checks::hear(datagram, source) {
+            Some(Heard::Success) => self.is_reachable = true,
+            Some(Heard::Check(reply)) => {
+                // A peer that misses an answer asks again.
+                let _ = self.socket.send_to(&reply, source);
+            }
+            None => {}
+        }
+    }
+
     /// Takes what is no media.
     pub fn take_dtls(&mut self, certificate: &Certificate, now: Instant, datagram: &[u8]) {
         if let Some(dtls) = &mut self.dtls {
@@ -149,7 +175,8 @@ impl Endpoint {
 
     /// Notes that a packet came. Header extensions are not encrypted.
     pub fn arrived(&mut self, header: &Header, datagram: &[u8], at_us: u64) {
-        self.packets += 1;
+        // Padding is a probe, not media.
+        self.packets += u64::from(!header.has_padding);
         self.highest = header.sequence_number;
         self.media_ssrc = header.ssrc;
         if self.transport_extension == 0 {
@@ -182,8 +209,8 @@ impl Endpoint {
             self.socket.send_to(packet, server.address)?;
         }
         if self.feedbacks.is_multiple_of(FEEDBACKS_PER_CHECK) {
-            let check = check(server, &self.ufrag);
-            self.socket.send_to(&check, server.address)?;
+            self.socket
+                .send_to(&server.check(&self.ufrag), server.address)?;
         }
         Ok(())
     }
@@ -197,14 +224,8 @@ impl Endpoint {
     }
 }
 
-fn check(server: &Server, own: &str) -> Vec<u8> {
-    let user = format!("{}:{own}", server.ufrag);
-    let message = StunMessage::binding_request(&user, TransId::new(), true, 1, 1 << 24, true);
-    let hmac = |key: &[u8], parts: &[&[u8]]| DefaultSha1HmacProvider.sha1_hmac(key, parts);
-    let mut buffer = vec![0; 1024];
-    let length = message
-        .to_bytes(Some(server.password.as_bytes()), &mut buffer, hmac)
-        .unwrap_or(0);
-    buffer.truncate(length);
-    buffer
+impl Server {
+    fn check(&self, own: &str) -> Vec<u8> {
+        checks::check(&self.ufrag, &self.password, own, self.is_controlling)
+    }
 }

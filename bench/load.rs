@@ -14,7 +14,7 @@ use crate::arguments::Plan;
 use crate::endpoint::{Endpoint, FEEDBACK_INTERVAL};
 use crate::figures::{Figures, percentiles};
 use crate::process;
-use crate::publisher::{Publisher, STAMP_OFFSET};
+use crate::publisher::{Publisher, STAMP};
 use crate::sdp;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,7 +75,7 @@ impl Load {
             let answer = sdp::read(&api.push(&session, &offer, sdp::MID, "track")?)?;
             let first = Instant::now() + Duration::from_micros(index as u64 * 7919 % 33_333);
             load.publishers.push(Publisher::new(plan.media, first));
-            load.begin(index, &answer)?;
+            load.begin(index, &answer, true)?;
             sessions.push(session);
         }
         load.run(SETTLE)?;
@@ -83,10 +83,14 @@ impl Load {
         for publisher in &sessions {
             for _ in 0..plan.subscribers {
                 let session = api.new_session()?;
-                let offered = sdp::read(&api.pull(&session, publisher, "track")?)?;
-                let answer = sdp::answer(&load.add_endpoint()?.own(&fingerprint), &offered);
-                api.renegotiate(&session, &answer)?;
-                load.begin(load.endpoints.len() - 1, &offered)?;
+                let own = load.add_endpoint()?.own(&fingerprint);
+                let offer = plan.offers.then(|| sdp::offer_to_receive(&own, plan.media));
+                let described = api.pull(&session, publisher, "track", offer.as_deref())?;
+                let described = sdp::read(&described)?;
+                if !plan.offers {
+                    api.renegotiate(&session, &sdp::answer(&own, &described))?;
+                }
+                load.begin(load.endpoints.len() - 1, &described, plan.offers)?;
             }
         }
         load.run(SETTLE)?;
@@ -153,8 +157,13 @@ impl Load {
     }
 
     /// Connects an endpoint while the others go on: the API waits for first media.
-    fn begin(&mut self, index: usize, described: &sdp::Described) -> Result<(), String> {
-        self.endpoints[index].connect(&self.certificate, described);
+    fn begin(
+        &mut self,
+        index: usize,
+        described: &sdp::Described,
+        offered: bool,
+    ) -> Result<(), String> {
+        self.endpoints[index].connect(&self.certificate, described, offered);
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         while !self.endpoints[index].is_connected() {
             if Instant::now() > deadline {
@@ -217,22 +226,22 @@ impl Load {
         let socket = endpoint.socket.clone();
         let taken = self
             .receiver
-            .receive(&socket, |_, datagram| match classify(datagram) {
+            .receive(&socket, |source, datagram| match classify(datagram) {
                 DatagramKind::Rtp if index >= publisher_count => {
                     let Ok(header) = Header::parse(datagram) else {
                         self.unreadable += 1;
                         return;
                     };
                     endpoint.arrived(&header, datagram, at_us);
-                    if endpoint.packets.is_multiple_of(self.sample)
+                    if !header.has_padding
+                        && endpoint.packets.is_multiple_of(self.sample)
                         && let Some(receiver) = &mut endpoint.receiver
                     {
                         match receiver.unprotect_rtp(datagram, &header) {
                             Ok(length) => {
-                                let at = header.header_len + STAMP_OFFSET;
-                                if let Some(stamp) = datagram[..length].get(at..at + 8) {
-                                    let sent =
-                                        u64::from_be_bytes(stamp.try_into().unwrap_or_default());
+                                let payload = &datagram[header.header_len..length];
+                                if let Some(&stamp) = payload.last_chunk::<STAMP>() {
+                                    let sent = u64::from_be_bytes(stamp);
                                     self.latencies
                                         .push(at_us.saturating_sub(sent / 1000) as u32);
                                 }
@@ -251,6 +260,7 @@ impl Load {
                         self.publishers[index].key_frame_wanted |= asked;
                     }
                 }
+                DatagramKind::Stun => endpoint.take_stun(datagram, source),
                 DatagramKind::Dtls => endpoint.take_dtls(&self.certificate, now, datagram),
                 _ => {}
             });

@@ -2,6 +2,7 @@
 
 mod api;
 mod arguments;
+mod checks;
 mod crowd;
 mod endpoint;
 mod figures;

@@ -16,12 +16,13 @@ const MAX_PAYLOAD: usize = 1150;
 /// Opus at 40 kbit/s.
 const AUDIO_PAYLOAD: usize = 100;
 const MAX_FRAME: usize = 64 * MAX_PAYLOAD;
-/// VP8 payload descriptors with and without the start of a frame, and frame headers (RFC 7741 section 4).
-const KEY_FRAME: [u8; 11] = [0x10, 0x00, 0, 0, 0x9d, 0x01, 0x2a, 0, 0, 0, 0];
-const DELTA_FRAME: [u8; 2] = [0x10, 0x01];
-const CONTINUATION: [u8; 1] = [0x00];
-/// Where the time stamp stands: behind the longest of these.
-pub const STAMP_OFFSET: usize = 16;
+/// Frame headers of VP8 (RFC 6386 section 9.1): the key frame's is of a shown frame of 1280 by 720.
+const KEY_FRAME: [u8; 10] = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x00, 0x05, 0xd0, 0x02];
+const DELTA_FRAME: [u8; 3] = [0x11, 0, 0];
+/// A descriptor and the longest of these.
+const MAX_START: usize = 14;
+/// A packet's last bytes are its time stamp: servers may change a descriptor's length, which comes first.
+pub const STAMP: usize = 8;
 
 /// What a publisher sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,14 +90,12 @@ impl Publisher {
         let (packets, base, longer) = self.sizes(key);
         for packet in 0..packets {
             let size = base + usize::from(packet >= packets - longer);
-            let start: &[u8] = match (self.media, packet, key) {
-                (Media::Audio, ..) => &[],
-                (_, 0, true) => &KEY_FRAME,
-                (_, 0, false) => &DELTA_FRAME,
-                _ => &CONTINUATION,
-            };
+            let mut start = [0; MAX_START];
+            if self.media != Media::Audio {
+                vp8(&mut start, packet == 0, key, self.frame);
+            }
             let stamp = epoch.elapsed().as_nanos() as u64;
-            self.packet(ssrc, packet + 1 == packets, size, start, stamp, endpoint)?;
+            self.packet(ssrc, packet + 1 == packets, size, &start, stamp, endpoint)?;
         }
         Ok(())
     }
@@ -144,7 +143,7 @@ impl Publisher {
         let header = writer.finish();
         let payload = &mut self.buffer[header..header + size];
         payload[..start.len()].copy_from_slice(start);
-        payload[STAMP_OFFSET..STAMP_OFFSET + 8].copy_from_slice(&stamp.to_be_bytes());
+        payload[size - STAMP..].copy_from_slice(&stamp.to_be_bytes());
         let length = sender
             .protect_rtp(&mut self.buffer, header + size, header, self.index)
             .ok_or_else(|| io::Error::other("a packet could not be protected"))?;
@@ -152,6 +151,18 @@ impl Publisher {
         self.index += 1;
         self.sent += 1;
         Ok(())
+    }
+}
+
+/// The payload descriptor with a picture ID of 15 bits (RFC 7741 section 4.2), as libwebrtc writes it, and at the start
+/// of a frame its header.
+fn vp8(payload: &mut [u8; MAX_START], starts: bool, key: bool, picture: u32) {
+    let [high, low] = (picture as u16 | 0x8000).to_be_bytes();
+    payload[..4].copy_from_slice(&[0x80 | u8::from(starts) << 4, 0x80, high, low]);
+    match (starts, key) {
+        (true, true) => payload[4..14].copy_from_slice(&KEY_FRAME),
+        (true, false) => payload[4..7].copy_from_slice(&DELTA_FRAME),
+        (false, _) => {}
     }
 }
 

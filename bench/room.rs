@@ -246,6 +246,7 @@ mod tests {
             ufrag: "u",
             password: "p",
             fingerprint: &[1],
+            address: ([127, 0, 0, 1], 9).into(),
         };
         let video = offer(&own, VIDEO, 0, 2);
         assert!(video.contains("a=simulcast:send f;h\r\n") && video.contains("a=rid:h send\r\n"));

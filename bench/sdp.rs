@@ -1,6 +1,6 @@
 //! The few lines of SDP that a synthetic endpoint with one m-line needs.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::publisher::Media;
 
@@ -11,6 +11,10 @@ pub struct Described {
     pub fingerprint: Vec<u8>,
     pub address: SocketAddr,
     pub mid: String,
+    /// The server leaves it to us to check and to nominate (RFC 8445 section 2.5).
+    pub is_lite: bool,
+    /// It begins the handshake (RFC 5763 section 5).
+    pub is_dtls_client: bool,
     kind: String,
     formats: String,
     attributes: Vec<String>,
@@ -23,6 +27,7 @@ pub struct Own<'a> {
     pub ufrag: &'a str,
     pub password: &'a str,
     pub fingerprint: &'a [u8],
+    pub address: SocketAddr,
 }
 
 pub const PAYLOAD_TYPE: u8 = 96;
@@ -35,6 +40,17 @@ const TRANSPORT_URI: &str =
 
 /// An offer that sends VP8 or Opus on one m-line.
 pub fn offer(own: &Own<'_>, media: Media, ssrc: u32) -> String {
+    let mut lines = offered(own, media, "sendonly");
+    lines.push(format!("a=ssrc:{ssrc} cname:bench"));
+    lines.join("\r\n") + "\r\n"
+}
+
+/// An offer that receives what `offer` sends.
+pub fn offer_to_receive(own: &Own<'_>, media: Media) -> String {
+    offered(own, media, "recvonly").join("\r\n") + "\r\n"
+}
+
+fn offered(own: &Own<'_>, media: Media, direction: &str) -> Vec<String> {
     let (kind, codec, feedback): (_, _, &[_]) = match media {
         Media::Audio => ("audio", "opus/48000/2", &["transport-cc"]),
         Media::Video { .. } => (
@@ -50,17 +66,16 @@ pub fn offer(own: &Own<'_>, media: Media, ssrc: u32) -> String {
         format!("a=mid:{MID}"),
         format!("a=extmap:{MID_EXTENSION} {MID_URI}"),
         format!("a=extmap:{TRANSPORT_EXTENSION} {TRANSPORT_URI}"),
-        "a=sendonly".into(),
+        format!("a={direction}"),
         "a=rtcp-mux".into(),
         format!("a=rtpmap:{PAYLOAD_TYPE} {codec}"),
-        format!("a=ssrc:{ssrc} cname:bench"),
     ]);
     lines.extend(
         feedback
             .iter()
             .map(|kind| format!("a=rtcp-fb:{PAYLOAD_TYPE} {kind}")),
     );
-    lines.join("\r\n") + "\r\n"
+    lines
 }
 
 /// An answer that receives what the server offers.
@@ -98,6 +113,12 @@ fn transport(own: &Own<'_>, setup: &str) -> Vec<String> {
         format!("a=ice-pwd:{}", own.password),
         format!("a=fingerprint:sha-256 {}", hex.join(":")),
         format!("a=setup:{setup}"),
+        format!(
+            "a=candidate:1 1 udp 1 {} {} typ host",
+            own.address.ip(),
+            own.address.port()
+        ),
+        "a=end-of-candidates".into(),
     ]
 }
 
@@ -112,12 +133,11 @@ pub fn read(sdp: &str) -> Result<Described, String> {
         .split(':')
         .map(|byte| u8::from_str_radix(byte, 16).map_err(|error| error.to_string()))
         .collect::<Result<_, _>>()?;
-    let candidate: Vec<&str> = value("a=candidate:")?.split(' ').collect();
-    let [_, _, _, _, ip, port, ..] = candidate[..] else {
-        return Err("a candidate is too short".into());
-    };
-    let ip = ip.parse().map_err(|_| "a candidate without an address")?;
-    let port = port.parse().map_err(|_| "a candidate without a port")?;
+    let address = lines
+        .iter()
+        .filter_map(|line| udp_candidate(line.strip_prefix("a=candidate:")?))
+        .next()
+        .ok_or("the description lacks a candidate for UDP over IPv4")?;
     let mut media = value("m=")?.split(' ');
     let kind = media.next().unwrap_or_default().to_owned();
     let formats = media.skip(2).collect::<Vec<_>>();
@@ -136,11 +156,43 @@ pub fn read(sdp: &str) -> Result<Described, String> {
         ufrag: value("a=ice-ufrag:")?.to_owned(),
         password: value("a=ice-pwd:")?.to_owned(),
         fingerprint,
-        address: SocketAddr::new(ip, port),
+        address,
         mid: value("a=mid:")?.to_owned(),
+        is_lite: lines.contains(&"a=ice-lite"),
+        is_dtls_client: lines.contains(&"a=setup:active"),
         kind,
         formats: formats.join(" "),
         attributes,
         transport_extension,
     })
+}
+
+/// The address of a candidate (RFC 8839 section 5.1) that our sockets reach.
+fn udp_candidate(value: &str) -> Option<SocketAddr> {
+    let mut fields = value.split(' ').skip(1);
+    let (component, protocol) = (fields.next()?, fields.next()?);
+    let ip: Ipv4Addr = fields.nth(1)?.parse().ok()?;
+    let port = fields.next()?.parse().ok()?;
+    (component == "1" && protocol.eq_ignore_ascii_case("udp")).then(|| (ip, port).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "v=0\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AB:CD\r\n\
+                        m=video 9 UDP/TLS/RTP/SAVPF 100\r\na=mid:7\r\na=setup:active\r\n";
+
+    #[test]
+    fn the_first_candidate_that_is_reached_counts() {
+        let sdp = format!(
+            "{HEAD}a=candidate:1 1 tcp 1 127.0.0.1 9 typ host tcptype passive\r\n\
+             a=candidate:2 1 udp 1 ::1 5000 typ host\r\n\
+             a=candidate:3 1 UDP 1 127.0.0.1 5001 typ host\r\n"
+        );
+        let described = read(&sdp).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(described.address, SocketAddr::from(([127, 0, 0, 1], 5001)));
+        assert!(described.is_dtls_client && !described.is_lite);
+        assert!(read(HEAD).is_err());
+    }
 }
