@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { buildAll } from './bench/build.mjs';
 import { firstFrame } from './bench/first-frame.mjs';
 import { bareLimit, load } from './bench/load.mjs';
+import { beside, summary } from './bench/peers/beside.mjs';
 import { root, startServer } from './bench/server.mjs';
 import { printTable } from './bench/table.mjs';
 
@@ -15,6 +16,9 @@ const usage = `usage: npm run bench -- [options]
   --first-frame     time from tracks/new to the first decoded frame in Chromium
   --search          the highest load before 0.1 % of packets are lost or p99 passes 20 ms,
                     the cost of a packet at 10, 50 and 90 % of it, and the bare limit of this machine
+  --peers           the same load on other SFUs beside this tree's engine, by turns: LiveKit and a minimal fan-out on
+                    Pion (both Go, built on first use); 1 publisher and 4, unless --publishers is given
+  --peer NAME       only this one of them: pion, livekit; again for another one
   --limit           the bare limit alone: encrypt and send, with no server around it
 
   --engine PATH     an engine to measure instead of this tree's; again for another one beside it
@@ -30,15 +34,20 @@ const { values } = parseArgs({
     'first-frame': { type: 'boolean' },
     search: { type: 'boolean' },
     limit: { type: 'boolean' },
+    peers: { type: 'boolean' },
+    peer: { type: 'string', multiple: true },
     engine: { type: 'string', multiple: true },
     rounds: { type: 'string' },
     ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
   },
 });
 
+const besidePeers = values.peers || values.peer !== undefined;
+
 async function measure() {
   if (values.limit) return bareLimit(values.seconds);
   const engines = values.engine ?? [join(root, 'target/release/switchyard-engine')];
+  if (besidePeers) return beside(engines[0], values, loadOptions);
   const servers = [];
   try {
     for (const engine of engines) servers.push(await startServer(engine));
@@ -61,7 +70,7 @@ if (values.help) console.log(usage);
 else {
   buildAll(values.engine);
   const results = await measure();
-  printTable(results);
+  printTable(besidePeers ? summary(results) : results);
   const now = new Date();
   const directory = join(root, 'bench/results');
   const file = join(directory, `${now.toISOString().replaceAll(':', '-')}.json`);

@@ -12,6 +12,7 @@ export function load(server, values, names) {
     ...['--base', base, '--app', app, '--secret', secret, '--pid', String(pid)],
     ...given.flatMap((name) => [`--${name}`, values[name]]),
     ...(values.search ? ['--search'] : []),
+    ...(server.offers ? ['--offers'] : []),
   ]);
 }
 

@@ -1,0 +1,61 @@
+/** Programs that are measured: built or installed where missing, started, ended by their own process. */
+import { spawn, spawnSync } from 'node:child_process';
+
+const TRY_AGAIN_MS = 100;
+const TRIES = 150;
+
+/** Starts a program; what it prints is shown only when it ends before it is stopped. */
+export function startProgram(command, args, environment = {}) {
+  const env = { ...process.env, ...environment };
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const note = (text) => {
+    output = (output + text).slice(-4096);
+  };
+  child.stdout.on('data', note);
+  child.stderr.on('data', note);
+  const ended = new Promise((done) => {
+    child.once('exit', done);
+    child.once('error', (error) => {
+      note(error.message);
+      done();
+    });
+  });
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+  return {
+    pid: child.pid,
+    /** Tries until `attempt` gives something. */
+    async until(attempt) {
+      for (let count = 0; count < TRIES && !hasEnded(); count++) {
+        const found = await Promise.resolve(attempt(output)).catch(() => undefined);
+        if (found !== undefined) return found;
+        await new Promise((done) => setTimeout(done, TRY_AGAIN_MS));
+      }
+      throw new Error(`${command} did not start:\n${output}`);
+    },
+    async stop() {
+      if (!hasEnded()) child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** Runs a program to its end. */
+export function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${command} ${args[0]} ended with ${status}`);
+}
+
+/** The version that a program prints of itself: the first number with dots. Not all of them end with 0 then. */
+export function versionOf(program) {
+  const { stdout, stderr } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  return versionIn(`${stdout}${stderr}`);
+}
+
+export const versionIn = (text) => /\d+(?:\.\d+)+/.exec(text)?.[0] ?? 'of unknown version';
+
+export const postJson = async (url, body) => {
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify(body) });
+  return response.json();
+};
