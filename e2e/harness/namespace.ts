@@ -17,6 +17,8 @@ export interface Namespace {
   readonly changeAddress: () => Promise<void>;
   /** UDP to anywhere but inside fails from now on, as behind a strict firewall. */
   readonly blockUdp: () => Promise<void>;
+  /** What comes in passes at this many bit/s, with half a second of queue; without a number at any. */
+  readonly limit: (bitsPerSecond?: number) => Promise<void>;
   readonly remove: () => Promise<void>;
 }
 
@@ -65,6 +67,18 @@ export async function makeNamespace(): Promise<Namespace> {
     },
     blockUdp: async () => {
       await inside('rule', 'add', 'pref', '10', 'ipproto', 'udp', 'prohibit');
+    },
+    limit: async (bitsPerSecond) => {
+      const shape = ['tbf', 'rate', `${bitsPerSecond}bit`, 'burst', '8kb', 'latency', '500ms'];
+      const change = bitsPerSecond === undefined ? ['delete'] : ['replace'];
+      await run('tc', [
+        'qdisc',
+        ...change,
+        'dev',
+        outer,
+        'root',
+        ...(bitsPerSecond === undefined ? [] : shape),
+      ]);
     },
     remove,
   };

@@ -3,7 +3,9 @@
  * It talks to the API straight from the page, as clients do, so CORS is under test as well.
  */
 import { channelsOf } from './channels.ts';
+import { encrypt } from './encryption.ts';
 import { negotiations } from './negotiations.ts';
+import { addScalable, noise, prefer, type Scalable, sizeOf } from './senders.ts';
 
 export interface ApiAddress {
   /** Base URL of the app. */
@@ -13,6 +15,8 @@ export interface ApiAddress {
   readonly rtc?: RTCConfiguration;
   /** The server's UDP candidates are taken out of its descriptions. */
   readonly withoutUdp?: boolean;
+  /** What is received is encrypted end to end, and this codec. */
+  readonly decrypt?: string;
 }
 
 export interface Publication {
@@ -24,6 +28,8 @@ export interface Publication {
   readonly rids?: readonly string[];
   /** The most that each of them may carry, in bit/s; the picture is then noise, which makes them carry it. */
   readonly bitrates?: readonly number[];
+  /** One encoding with layers. */
+  readonly scalable?: Scalable;
 }
 
 export interface TrackResult {
@@ -43,6 +49,7 @@ export interface Received {
   readonly packetsReceived: number;
   readonly packetsLost: number;
   readonly frameWidth: number;
+  readonly framesPerSecond: number;
   readonly freezeCount: number;
   /** Seconds. */
   readonly totalFreezesDuration: number;
@@ -97,7 +104,10 @@ const shownFrames = new Map<string, Frame[]>();
 /** A session is made first with an empty body; descriptions come with the first tracks. */
 async function connect(address: ApiAddress, query = ''): Promise<string> {
   pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...address.rtc });
-  pc.ontrack = ({ track, transceiver }) => play(transceiver.mid ?? '', track);
+  pc.ontrack = ({ track, receiver, transceiver }) => {
+    if (address.decrypt !== undefined && track.kind === 'video') encrypt(receiver, address.decrypt);
+    play(transceiver.mid ?? '', track);
+  };
   if (address.withoutUdp) passOverUdp(pc);
   server = address;
   sessionId = (await request<{ sessionId: string }>('POST', `/sessions/new${query}`)).sessionId;
@@ -144,9 +154,11 @@ async function addSenders(publications: readonly Publication[]): Promise<RTCRtpT
   const size = publications.some(({ rids }) => rids !== undefined)
     ? { width: 960, height: 540, frameRate: 15 }
     : { width: 320, height: 240, frameRate: 20 };
-  const camera = await openCamera(size);
-  return publications.map(({ kind, codec, rids, bitrates }) => {
+  const [scaled] = publications.flatMap(({ scalable }) => scalable ?? []);
+  const camera = await openCamera(scaled === undefined ? size : sizeOf(scaled));
+  return publications.map(({ kind, codec, rids, bitrates, scalable }) => {
     const found = camera.getTracks().find((candidate) => candidate.kind === kind);
+    if (scalable !== undefined && found !== undefined) return addScalable(pc, found, scalable, codec ?? '');
     const track = kind === 'video' && bitrates !== undefined ? noise(size) : found;
     if (track === undefined) throw new Error(`no ${kind}`);
     const sendEncodings = rids?.map((rid, at) => {
@@ -157,30 +169,9 @@ async function addSenders(publications: readonly Publication[]): Promise<RTCRtpT
       direction: 'sendonly',
       ...(sendEncodings === undefined ? {} : { sendEncodings }),
     });
-    if (codec !== undefined) {
-      const known = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
-      const chosen = known.filter(({ mimeType }) => mimeType.toLowerCase() === codec.toLowerCase());
-      const helpers = known.filter(({ mimeType }) => /\/(rtx|red|ulpfec)$/i.test(mimeType));
-      transceiver.setCodecPreferences([...chosen, ...helpers]);
-    }
+    if (codec !== undefined) prefer(transceiver, kind, codec);
     return transceiver;
   });
-}
-
-/** A picture that costs an encoder all that it may spend. */
-function noise(size: { width: number; height: number; frameRate: number }): MediaStreamTrack {
-  const canvas = Object.assign(document.createElement('canvas'), size);
-  const context = canvas.getContext('2d');
-  const draw = (): void => {
-    for (let count = 0; context !== null && count < 60; count += 1) {
-      context.fillStyle = `hsl(${Math.random() * 360} 90% ${Math.random() * 100}%)`;
-      context.fillRect(Math.random() * size.width, Math.random() * size.height, 60, 40);
-    }
-  };
-  setInterval(draw, 1000 / size.frameRate);
-  const [track] = canvas.captureStream(size.frameRate).getVideoTracks();
-  if (track === undefined) throw new Error('a canvas gives no track');
-  return track;
 }
 
 async function publish(publications: readonly Publication[]): Promise<readonly TrackResult[]> {
@@ -288,6 +279,7 @@ async function received(): Promise<Received[]> {
       packetsReceived: count(entry, 'packetsReceived'),
       packetsLost: count(entry, 'packetsLost'),
       frameWidth: count(entry, 'frameWidth'),
+      framesPerSecond: count(entry, 'framesPerSecond'),
       freezeCount: count(entry, 'freezeCount'),
       totalFreezesDuration: count(entry, 'totalFreezesDuration'),
       framesDropped: count(entry, 'framesDropped'),
@@ -299,6 +291,12 @@ async function received(): Promise<Received[]> {
       silentConcealedSamples: count(entry, 'silentConcealedSamples'),
       totalSamplesReceived: count(entry, 'totalSamplesReceived'),
     }));
+}
+
+/** Frames of its video that an endpoint has sent. */
+async function framesSent(): Promise<number> {
+  const sent = [...(await stats()).values()].filter(({ type }) => type === 'outbound-rtp');
+  return sent.reduce((sum, entry) => sum + Number(entry.framesSent ?? 0), 0);
 }
 
 async function transport(): Promise<Transport> {
@@ -381,6 +379,7 @@ const endpoint = {
   activate,
   request,
   received,
+  framesSent,
   transport,
   path,
   picture,
