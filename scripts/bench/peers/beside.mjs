@@ -32,7 +32,7 @@ export function plan({ peer = Object.keys(known), publishers, rounds, ...values 
 export async function beside(engine, values, loadOptions) {
   const { peers, rounds, loads } = plan(values);
   const servers = [
-    { name: 'Switchyard, this tree', start: () => startServer(engine) },
+    { name: 'Switchyard', start: () => startServer(engine) },
     ...peers.map((name) => ({ name: known[name].prepare(), start: known[name].start })),
   ];
   const results = [];
