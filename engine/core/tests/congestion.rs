@@ -192,6 +192,28 @@ fn another_path_is_measured_afresh() {
     assert!(call.estimate() > 1_000_000, "the same path once more");
 }
 
+/// However often a subscriber asks for key frames, its publisher is asked once a second, and the encoding that nobody
+/// gets not at all.
+#[test]
+fn a_flood_of_key_frame_requests_does_not_reach_the_publisher() {
+    let mut call = Call::new(true);
+    call.run(Duration::from_secs(8), true);
+    assert_eq!(call.last_encoding, Some(0));
+    call.lab.feedback(call.publisher);
+    for _ in 0..300 {
+        for _ in 0..20 {
+            call.lab.send_rtcp(call.subscriber, |packet| {
+                rtcp::push_pli(packet, 1, SUBSCRIBER_SSRC);
+                rtcp::push_fir(packet, 1, SUBSCRIBER_SSRC, 7);
+            });
+        }
+        call.lab.advance(Duration::from_millis(10));
+    }
+    let asked = call.lab.feedback(call.publisher).pli_ssrcs;
+    assert!((1..=4).contains(&asked.len()), "{asked:?}");
+    assert!(asked.iter().all(|&ssrc| ssrc == 1000), "{asked:?}");
+}
+
 /// A subscriber that asks for the whole cache again and again makes the engine send less than twice what it would.
 #[test]
 fn a_flood_of_nacks_for_everything_is_not_amplified() {
