@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::arguments::Plan;
+
 /// One app of one server.
+#[derive(Clone)]
 pub struct Api {
     /// E.g. `http://127.0.0.1:8080/v1`.
     pub base: String,
@@ -15,6 +18,16 @@ pub struct Api {
 }
 
 impl Api {
+    /// The app that the command line names.
+    pub fn new(plan: &Plan) -> Api {
+        Api {
+            base: plan.base.clone(),
+            app: plan.app.clone(),
+            secret: plan.secret.clone(),
+            agent: ureq::Agent::new_with_defaults(),
+        }
+    }
+
     /// Makes a session and gives its ID.
     pub fn new_session(&self) -> Result<String, String> {
         let answer = self.send("POST", "/sessions/new", &json!({}))?;
@@ -56,6 +69,28 @@ impl Api {
         text(&answer["sessionDescription"]["sdp"])
     }
 
+    /// Pulls one track of each of the publishers and gives the SDP of the server's offer.
+    pub fn pull_all<'a>(
+        &self,
+        session: &str,
+        publishers: impl Iterator<Item = &'a str>,
+        name: &str,
+    ) -> Result<String, String> {
+        let tracks: Vec<Value> = publishers
+            .map(|id| json!({ "location": "remote", "sessionId": id, "trackName": name }))
+            .collect();
+        let path = format!("/sessions/{session}/tracks/new");
+        let answer = self.send("POST", &path, &json!({ "tracks": tracks }))?;
+        let items = answer["tracks"].as_array().into_iter().flatten();
+        if let Some(item) = { items }.find(|item| !item["errorCode"].is_null()) {
+            return Err(format!(
+                "a track was not pulled: {}",
+                item["errorDescription"]
+            ));
+        }
+        text(&answer["sessionDescription"]["sdp"])
+    }
+
     /// Answers the server's offer.
     pub fn renegotiate(&self, session: &str, answer: &str) -> Result<(), String> {
         let body = json!({ "sessionDescription": { "type": "answer", "sdp": answer } });
@@ -63,19 +98,90 @@ impl Api {
             .map(drop)
     }
 
+    /// Offers data channels and gives the answer's SDP.
+    pub fn establish(&self, session: &str, offer: &str) -> Result<String, String> {
+        let body = json!({
+            "dataChannel": { "location": "remote", "dataChannelName": "server-events" },
+            "sessionDescription": { "type": "offer", "sdp": offer },
+        });
+        let path = format!("/sessions/{session}/datachannels/establish");
+        text(&self.send("POST", &path, &body)?["sessionDescription"]["sdp"])
+    }
+
+    /// Publishes a data channel, or subscribes to that of a session, and gives its stream.
+    pub fn new_channel(
+        &self,
+        session: &str,
+        publisher: Option<&str>,
+        name: &str,
+        retransmits: Option<u32>,
+    ) -> Result<u16, String> {
+        let mut channel = json!({ "location": "local", "dataChannelName": name });
+        if let Some(publisher) = publisher {
+            channel["location"] = "remote".into();
+            channel["sessionId"] = publisher.into();
+        }
+        if let Some(retransmits) = retransmits {
+            channel["ordered"] = false.into();
+            channel["maxRetransmits"] = retransmits.into();
+        }
+        let body = json!({ "dataChannels": [channel] });
+        let path = format!("/sessions/{session}/datachannels/new");
+        let answer = self.send("POST", &path, &body)?;
+        let id = answer["dataChannels"][0]["id"].as_u64();
+        let id = id.and_then(|id| u16::try_from(id).ok());
+        id.ok_or_else(|| format!("no data channel: {}", answer["dataChannels"][0]))
+    }
+
+    /// The status of a session's data channel of that name: `active`, `inactive` or `initializing`.
+    pub fn channel_status(&self, session: &str, name: &str) -> Result<String, String> {
+        let state = self.send("GET", &format!("/sessions/{session}"), &Value::Null)?;
+        let channels = state["dataChannels"].as_array().into_iter().flatten();
+        let mut named = channels.filter(|channel| channel["dataChannelName"] == name);
+        text(&named.next().ok_or("no such channel")?["status"])
+    }
+
+    /// A count of the engine's, by its name without prefix.
+    pub fn count(&self, name: &str) -> Result<u64, String> {
+        let url = format!("{}/metrics", self.base.trim_end_matches("/v1"));
+        let metrics = self.agent.get(&url).call();
+        let metrics = metrics.and_then(|mut answer| answer.body_mut().read_to_string());
+        let metrics = metrics.map_err(|error| format!("GET /metrics: {error}"))?;
+        let prefix = format!("switchyard_engine_{name}");
+        let mut values = metrics.lines().filter_map(|line| {
+            let (found, value) = line.split_once(' ')?;
+            let found = found.split('{').next()?;
+            (found == prefix || found == format!("{prefix}_total")).then(|| value.parse().ok())?
+        });
+        values.next().ok_or_else(|| format!("no count {name}"))
+    }
+
     fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let url = format!("{}/apps/{}{path}", self.base, self.app);
-        let request = match method {
-            "PUT" => self.agent.put(&url),
-            _ => self.agent.post(&url),
-        };
-        let mut response = request
-            .header("authorization", format!("Bearer {}", self.secret))
-            .config()
+        let bearer = format!("Bearer {}", self.secret);
+        let sent = match method {
+            "GET" => (self
+                .agent
+                .get(&url)
+                .header("authorization", bearer)
+                .config())
             .http_status_as_error(false)
             .build()
-            .send_json(body)
-            .map_err(|error| format!("{method} {path}: {error}"))?;
+            .call(),
+            "PUT" => (self.agent.put(&url))
+                .header("authorization", bearer)
+                .config()
+                .http_status_as_error(false)
+                .build()
+                .send_json(body),
+            _ => (self.agent.post(&url))
+                .header("authorization", bearer)
+                .config()
+                .http_status_as_error(false)
+                .build()
+                .send_json(body),
+        };
+        let mut response = sent.map_err(|error| format!("{method} {path}: {error}"))?;
         let status = response.status();
         let answer: Value = response
             .body_mut()

@@ -18,6 +18,11 @@ Prints a line of JSON for each measurement.
   --offers         subscribers send the offer (the server does)
   --search         find how many of the publishers can send before packets are lost or late,
                    then measure 10, 50 and 90 % of that
+  --datachannels   instead: messages of one publisher to more and more subscribers, and some that stop reading
+  --meeting        instead: --subscribers participants, who publish audio and pull everybody else's
+  --interval N     milliseconds of an audio packet in a meeting (20)
+  --idle           instead: up to --subscribers sessions that hold a track of a muted publisher
+  --control-pid N  control's process: its memory and CPU count for idle sessions
   --limit          instead: how fast this machine encrypts and sends with no server around it";
 
 /// A run.
@@ -34,10 +39,16 @@ pub struct Plan {
     pub search: bool,
     /// Subscribers offer, not the server.
     pub offers: bool,
+    /// Of an audio packet in a meeting, in milliseconds.
+    pub interval: u64,
+    pub control_pid: Option<u32>,
 }
 
 pub enum Arguments {
     Run(Plan),
+    DataChannels(Plan),
+    Meeting(Plan),
+    Idle(Plan),
     Limit { seconds: u64 },
 }
 
@@ -46,11 +57,16 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let (mut publishers, mut subscribers, mut seconds, mut sample) = (1, 50, 10, 1);
     let (mut bits, mut audio, mut search, mut limit) = (2_500_000, false, false, false);
     let mut offers = false;
+    let (mut interval, mut control_pid) = (20, None);
+    let mut run: fn(Plan) -> Arguments = Arguments::Run;
     while let Some(name) = given.next() {
         match name.as_str() {
             "--search" => search = true,
             "--limit" => limit = true,
             "--offers" => offers = true,
+            "--datachannels" => run = Arguments::DataChannels,
+            "--meeting" => run = Arguments::Meeting,
+            "--idle" => run = Arguments::Idle,
             _ => {
                 let value = given.next().ok_or(format!("{name} needs a value"))?;
                 match name.as_str() {
@@ -58,6 +74,8 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                     "--app" => app = Some(value),
                     "--secret" => secret = Some(value),
                     "--pid" => pid = Some(number(&value)? as u32),
+                    "--control-pid" => control_pid = Some(number(&value)? as u32),
+                    "--interval" => interval = number(&value)?.max(1),
                     "--publishers" => publishers = number(&value)? as usize,
                     "--subscribers" => subscribers = number(&value)? as usize,
                     "--seconds" => seconds = number(&value)?,
@@ -73,7 +91,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     if limit {
         return Ok(Arguments::Limit { seconds });
     }
-    Ok(Arguments::Run(Plan {
+    Ok(run(Plan {
         base: base.ok_or("--base is missing")?,
         app: app.ok_or("--app is missing")?,
         secret: secret.ok_or("--secret is missing")?,
@@ -89,6 +107,8 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         sample,
         search,
         offers,
+        interval,
+        control_pid,
     }))
 }
 

@@ -12,7 +12,8 @@ use switchyard_engine::wire::rtcp::{self, ReportBlock};
 use switchyard_engine::wire::rtp::Header;
 use switchyard_net as net;
 
-use crate::checks::{self, Heard, PASSWORD};
+use crate::association::Association;
+use crate::checks::{self, Heard};
 use crate::sdp::{Described, Own};
 
 /// Until the first check is answered.
@@ -27,13 +28,16 @@ const FEEDBACKS_PER_CHECK: u32 = 20;
 pub struct Endpoint {
     /// Shared, so that a batch can be received while the endpoint changes.
     pub socket: Rc<UdpSocket>,
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub ufrag: String,
     server: Option<Server>,
     dtls: Option<Dtls>,
     next_check: Instant,
     /// A check of ours was answered.
     is_reachable: bool,
+    is_secured: bool,
+    /// SCTP, where the session has data channels.
+    pub association: Option<Association>,
     /// Present once connected.
     pub sender: Option<srtp::Sender>,
     pub receiver: Option<srtp::Receiver>,
@@ -67,6 +71,8 @@ impl Endpoint {
             dtls: None,
             next_check: Instant::now(),
             is_reachable: false,
+            is_secured: false,
+            association: None,
             sender: None,
             receiver: None,
             packets: 0,
@@ -80,12 +86,7 @@ impl Endpoint {
 
     /// Our side of the descriptions.
     pub fn own<'a>(&'a self, fingerprint: &'a [u8]) -> Own<'a> {
-        Own {
-            ufrag: &self.ufrag,
-            password: PASSWORD,
-            fingerprint,
-            address: self.address,
-        }
+        Own::new(&self.ufrag, fingerprint, self.address)
     }
 
     /// Begins to connect to what the server described; `offered` when the offer was ours.
@@ -110,9 +111,9 @@ impl Endpoint {
         self.transport_extension = described.transport_extension.unwrap_or(0);
     }
 
-    /// Whether media can flow.
+    /// Whether media, or messages, can flow.
     pub fn is_connected(&self) -> bool {
-        self.sender.is_some()
+        self.is_secured && (self.association.as_ref()).is_none_or(Association::is_connected)
     }
 
     /// Checks and handshakes as far as time has come, until it is connected.
@@ -120,7 +121,7 @@ impl Endpoint {
         let Some(server) = &self.server else {
             return Ok(());
         };
-        if now >= self.next_check {
+        if !self.is_secured && now >= self.next_check {
             self.next_check = now + CHECK_INTERVAL;
             self.socket
                 .send_to(&server.check(&self.ufrag), server.address)?;
@@ -128,7 +129,7 @@ impl Endpoint {
         // A peer drops what comes from an address that it has not checked, and waits long for the next try.
         if let Some(dtls) = &mut self.dtls
             && self.is_reachable
-            && self.sender.is_none()
+            && !self.is_secured
         {
             dtls.handle_timeout(now);
             let (socket, to) = (&self.socket, server.address);
@@ -144,6 +145,11 @@ impl Endpoint {
                 }) => {
                     self.sender = Some(srtp::Sender::new(profile, &sender));
                     self.receiver = Some(srtp::Receiver::new(profile, &receiver));
+                    self.is_secured = true;
+                }
+                // Without media the server has no use for SRTP.
+                Some(DtlsEvent::WithoutSrtp) if self.association.is_some() => {
+                    self.is_secured = true;
                 }
                 Some(DtlsEvent::WithoutSrtp | DtlsEvent::Closed) => {
                     return Err(io::Error::other("handshake failed"));
@@ -166,10 +172,47 @@ impl Endpoint {
         }
     }
 
+    /// Messages within DTLS, both ways: what came goes to the association, and its packets leave.
+    pub fn exchange(&mut self, now: Instant) {
+        let (Some(server), Some(dtls), Some(association), true) = (
+            &self.server,
+            &mut self.dtls,
+            &mut self.association,
+            self.is_secured,
+        ) else {
+            return;
+        };
+        while let Some(record) = dtls.received() {
+            association.handle_packet(now, record);
+        }
+        association.handle_timeout(now);
+        association.poll(now, |packet| {
+            dtls.send_data(packet, |record| {
+                // SCTP sends again what is lost.
+                let _ = self.socket.send_to(record, server.address);
+            });
+        });
+    }
+
     /// Takes what is no media.
     pub fn take_dtls(&mut self, certificate: &Certificate, now: Instant, datagram: &[u8]) {
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_datagram(certificate, now, datagram);
+            if self.is_secured {
+                // Takes the messages out of it; its own records it sends again when asked for.
+                dtls.poll(|_| {});
+            }
+        }
+    }
+
+    /// Tells the server that we are still there.
+    pub fn check(&self) -> io::Result<()> {
+        match &self.server {
+            Some(server) => {
+                let check = server.check(&self.ufrag);
+                self.socket.send_to(&check, server.address).map(drop)
+            }
+            None => Ok(()),
         }
     }
 
@@ -209,8 +252,7 @@ impl Endpoint {
             self.socket.send_to(packet, server.address)?;
         }
         if self.feedbacks.is_multiple_of(FEEDBACKS_PER_CHECK) {
-            self.socket
-                .send_to(&server.check(&self.ufrag), server.address)?;
+            self.check()?;
         }
         Ok(())
     }

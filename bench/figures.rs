@@ -54,7 +54,8 @@ impl Figures {
     }
 }
 
-fn round(value: f64, steps: f64) -> f64 {
+/// To so many steps of one.
+pub fn round(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
 }
 

@@ -14,50 +14,51 @@ use crate::arguments::Plan;
 use crate::endpoint::{Endpoint, FEEDBACK_INTERVAL};
 use crate::figures::{Figures, percentiles};
 use crate::process;
-use crate::publisher::{Publisher, STAMP};
+use crate::publisher::{Media, Publisher, STAMP};
 use crate::sdp;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The name of each publisher's only track.
+pub const TRACK: &str = "track";
 /// Before a measurement, and after it for what is still on its way.
-const SETTLE: Duration = Duration::from_millis(500);
+pub const SETTLE: Duration = Duration::from_millis(500);
 
 /// The first endpoints publish, the others subscribe.
 pub struct Load {
-    certificate: Certificate,
-    endpoints: Vec<Endpoint>,
-    publishers: Vec<Publisher>,
+    pub certificate: Certificate,
+    pub endpoints: Vec<Endpoint>,
+    pub publishers: Vec<Publisher>,
     poller: net::Poller,
     receiver: net::Receiver,
     epoch: Instant,
+    /// Publishers receive as well.
+    pub is_meeting: bool,
+    /// Instead of all that an endpoint feeds back: only checks, so often.
+    pub only_checks: Option<Duration>,
     /// Who feeds back when.
     feedbacks: VecDeque<(Instant, usize)>,
     rtcp: Vec<u8>,
     sample: u64,
     pid: u32,
-    subscribers: usize,
+    /// Of each track.
+    pub subscribers: usize,
     unreadable: u64,
     latencies: Vec<u32>,
-    bytes_per_subscriber: u64,
+    pub bytes_per_subscriber: u64,
 }
 
 impl Load {
-    /// Publishes and subscribes through the API, and waits until media can flow everywhere.
-    pub fn connect(plan: &Plan) -> Result<Load, String> {
-        let api = Api {
-            base: plan.base.clone(),
-            app: plan.app.clone(),
-            secret: plan.secret.clone(),
-            agent: ureq::Agent::new_with_defaults(),
-        };
-        let certificate = Certificate::generate()?;
-        let fingerprint = certificate.sha256();
-        let mut load = Load {
-            certificate,
+    /// A load without endpoints.
+    pub fn new(plan: &Plan) -> Result<Load, String> {
+        Ok(Load {
+            certificate: Certificate::generate()?,
             endpoints: Vec::new(),
             publishers: Vec::new(),
             poller: net::Poller::new().map_err(text)?,
             receiver: net::Receiver::default(),
             epoch: Instant::now(),
+            is_meeting: false,
+            only_checks: None,
             feedbacks: VecDeque::new(),
             rtcp: Vec::new(),
             sample: plan.sample,
@@ -66,37 +67,41 @@ impl Load {
             unreadable: 0,
             latencies: Vec::new(),
             bytes_per_subscriber: 0,
-        };
-        let mut sessions = Vec::new();
-        for index in 0..plan.publishers {
-            let session = api.new_session()?;
-            let own = load.add_endpoint()?.own(&fingerprint);
-            let offer = sdp::offer(&own, plan.media, Publisher::ssrc(index));
-            let answer = sdp::read(&api.push(&session, &offer, sdp::MID, "track")?)?;
-            let first = Instant::now() + Duration::from_micros(index as u64 * 7919 % 33_333);
-            load.publishers.push(Publisher::new(plan.media, first));
-            load.begin(index, &answer, true)?;
-            sessions.push(session);
-        }
+        })
+    }
+
+    /// Publishes and subscribes through the API, and waits until media can flow everywhere.
+    pub fn connect(plan: &Plan) -> Result<Load, String> {
+        let api = Api::new(plan);
+        let mut load = Load::new(plan)?;
+        let sessions = (0..plan.publishers)
+            .map(|_| load.publish(&api, plan.media))
+            .collect::<Result<Vec<_>, _>>()?;
         load.run(SETTLE)?;
         let before = process::resident_bytes(plan.pid)?;
+        let receive = plan.offers.then_some(plan.media);
         for publisher in &sessions {
-            for _ in 0..plan.subscribers {
-                let session = api.new_session()?;
-                let own = load.add_endpoint()?.own(&fingerprint);
-                let offer = plan.offers.then(|| sdp::offer_to_receive(&own, plan.media));
-                let described = api.pull(&session, publisher, "track", offer.as_deref())?;
-                let described = sdp::read(&described)?;
-                if !plan.offers {
-                    api.renegotiate(&session, &sdp::answer(&own, &described))?;
-                }
-                load.begin(load.endpoints.len() - 1, &described, plan.offers)?;
-            }
+            load.subscribe(&api, publisher, plan.subscribers, receive)?;
         }
         load.run(SETTLE)?;
         let grown = process::resident_bytes(plan.pid)?.saturating_sub(before);
         load.bytes_per_subscriber = grown / (plan.publishers * plan.subscribers).max(1) as u64;
         Ok(load)
+    }
+
+    /// Another publisher, connected; gives its session. Only subscribers may be added after it.
+    pub fn publish(&mut self, api: &Api, media: Media) -> Result<String, String> {
+        let index = self.publishers.len();
+        let session = api.new_session()?;
+        let fingerprint = self.certificate.sha256();
+        let own = self.add_endpoint()?.own(&fingerprint);
+        let offer = sdp::offer(&own, media, Publisher::ssrc(index));
+        let answer = sdp::read(&api.push(&session, &offer, sdp::MID, TRACK)?)?;
+        let first = Instant::now() + Duration::from_micros(index as u64 * 7919 % 33_333);
+        self.publishers.push(Publisher::new(media, first));
+        self.begin(index, &answer, true);
+        self.finish(index)?;
+        Ok(session)
     }
 
     /// Lets so many of the publishers send for so long.
@@ -144,11 +149,20 @@ impl Load {
     }
 
     fn received(&self) -> u64 {
-        let subscribers = &self.endpoints[self.publishers.len()..];
+        let first = self.first_receiver();
+        let subscribers = &self.endpoints[first..];
         subscribers.iter().map(|endpoint| endpoint.packets).sum()
     }
 
-    fn add_endpoint(&mut self) -> Result<&Endpoint, String> {
+    fn first_receiver(&self) -> usize {
+        if self.is_meeting {
+            0
+        } else {
+            self.publishers.len()
+        }
+    }
+
+    pub fn add_endpoint(&mut self) -> Result<&Endpoint, String> {
         let index = self.endpoints.len();
         let endpoint = Endpoint::new(index).map_err(text)?;
         self.poller.add(&endpoint.socket, index).map_err(text)?;
@@ -156,14 +170,31 @@ impl Load {
         Ok(&self.endpoints[index])
     }
 
-    /// Connects an endpoint while the others go on: the API waits for first media.
-    fn begin(
-        &mut self,
-        index: usize,
-        described: &sdp::Described,
-        offered: bool,
-    ) -> Result<(), String> {
+    /// Lets the endpoints' feedback fall due evenly over an interval.
+    pub fn spread_checks(&mut self, interval: Duration) {
+        let (now, count) = (Instant::now(), self.feedbacks.len().max(1) as u32);
+        for (place, (due, _)) in self.feedbacks.iter_mut().enumerate() {
+            *due = now + interval * place as u32 / count;
+        }
+    }
+
+    /// Lets all endpoints feed back now.
+    pub fn feed_back_all(&mut self) -> Result<(), String> {
+        for endpoint in &mut self.endpoints {
+            endpoint.feed_back(&mut self.rtcp).map_err(text)?;
+        }
+        Ok(())
+    }
+
+    /// Begins to connect an endpoint.
+    pub fn begin(&mut self, index: usize, described: &sdp::Described, offered: bool) {
         self.endpoints[index].connect(&self.certificate, described, offered);
+        self.feedbacks
+            .push_back((Instant::now() + FEEDBACK_INTERVAL, index));
+    }
+
+    /// Connects an endpoint while the others go on: the API waits for first media.
+    pub fn finish(&mut self, index: usize) -> Result<(), String> {
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         while !self.endpoints[index].is_connected() {
             if Instant::now() > deadline {
@@ -172,12 +203,10 @@ impl Load {
             self.endpoints[index].drive(Instant::now()).map_err(text)?;
             self.turn()?;
         }
-        self.feedbacks
-            .push_back((Instant::now() + FEEDBACK_INTERVAL, index));
         Ok(())
     }
 
-    fn run(&mut self, time: Duration) -> Result<(), String> {
+    pub fn run(&mut self, time: Duration) -> Result<(), String> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.turn()?;
@@ -185,7 +214,7 @@ impl Load {
         Ok(())
     }
 
-    fn turn(&mut self) -> Result<(), String> {
+    pub fn turn(&mut self) -> Result<(), String> {
         let mut ready = [0; 64];
         let mut count = 0;
         self.poller
@@ -210,10 +239,14 @@ impl Load {
         }
         while let Some(&(_, index)) = self.feedbacks.front().filter(|(due, _)| *due <= now) {
             self.feedbacks.pop_front();
-            self.feedbacks.push_back((now + FEEDBACK_INTERVAL, index));
-            self.endpoints[index]
-                .feed_back(&mut self.rtcp)
-                .map_err(text)?;
+            let interval = self.only_checks.unwrap_or(FEEDBACK_INTERVAL);
+            self.feedbacks.push_back((now + interval, index));
+            let endpoint = &mut self.endpoints[index];
+            match self.only_checks {
+                None => endpoint.feed_back(&mut self.rtcp),
+                Some(_) => endpoint.check(),
+            }
+            .map_err(text)?;
         }
         Ok(())
     }
@@ -222,12 +255,13 @@ impl Load {
         let now = Instant::now();
         let at_us = (now - self.epoch).as_micros() as u64;
         let publisher_count = self.publishers.len();
+        let first_receiver = self.first_receiver();
         let endpoint = &mut self.endpoints[index];
         let socket = endpoint.socket.clone();
         let taken = self
             .receiver
             .receive(&socket, |source, datagram| match classify(datagram) {
-                DatagramKind::Rtp if index >= publisher_count => {
+                DatagramKind::Rtp if index >= first_receiver => {
                     let Ok(header) = Header::parse(datagram) else {
                         self.unreadable += 1;
                         return;
@@ -268,6 +302,6 @@ impl Load {
     }
 }
 
-fn text(error: std::io::Error) -> String {
+pub fn text(error: std::io::Error) -> String {
     error.to_string()
 }

@@ -2,10 +2,13 @@
 
 mod api;
 mod arguments;
+mod association;
 mod checks;
 mod crowd;
+mod datachannels;
 mod endpoint;
 mod figures;
+mod growth;
 mod limit;
 mod load;
 mod process;
@@ -13,6 +16,7 @@ mod publisher;
 mod room;
 mod sdp;
 mod search;
+mod subscribing;
 
 use std::process::ExitCode;
 
@@ -20,6 +24,8 @@ use arguments::{Arguments, USAGE};
 use load::Load;
 
 fn main() -> ExitCode {
+    // Each endpoint has a socket.
+    let _ = switchyard_net::raise_descriptor_limit();
     let mut given = std::env::args().skip(1);
     if let Some(kind @ ("watch" | "room")) = given.next().as_deref() {
         return ended(crowd::run(kind, given));
@@ -47,6 +53,9 @@ fn ended(result: Result<(), String>) -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), String> {
     match arguments {
         Arguments::Limit { seconds } => limit::run(*seconds),
+        Arguments::DataChannels(plan) => datachannels::run(plan),
+        Arguments::Meeting(plan) => growth::meeting(plan),
+        Arguments::Idle(plan) => growth::idle(plan),
         Arguments::Run(plan) => {
             let mut load = Load::connect(plan)?;
             if plan.search {

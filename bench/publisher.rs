@@ -43,6 +43,10 @@ pub struct Publisher {
     /// Packets sent so far.
     pub sent: u64,
     buffer: Vec<u8>,
+    /// Between two audio packets.
+    pub audio_interval: Duration,
+    /// Between two frames while it is not active.
+    pub idle_interval: Duration,
 }
 
 impl Publisher {
@@ -57,11 +61,18 @@ impl Publisher {
             key_frame_wanted: true,
             sent: 0,
             buffer: vec![0; 2048],
+            audio_interval: AUDIO_INTERVAL,
+            idle_interval: IDLE_INTERVAL,
         }
     }
 
     pub fn ssrc(index: usize) -> u32 {
         0x5157_0000 + index as u32
+    }
+
+    /// Sends nothing for so long.
+    pub fn pause(&mut self, now: Instant, time: Duration) {
+        self.next_frame = now + time;
     }
 
     /// Sends the frame that is due, if one is; `epoch` is what time stamps count from.
@@ -76,8 +87,8 @@ impl Publisher {
             return Ok(());
         }
         let interval = match (self.is_active, self.media) {
-            (false, _) => IDLE_INTERVAL,
-            (true, Media::Audio) => AUDIO_INTERVAL,
+            (false, _) => self.idle_interval,
+            (true, Media::Audio) => self.audio_interval,
             (true, Media::Video { .. }) => VIDEO_INTERVAL,
         };
         // Behind time, frames are late, not skipped; far behind they begin anew.
@@ -127,7 +138,7 @@ impl Publisher {
             .as_ref()
             .ok_or(io::ErrorKind::NotConnected)?;
         let clock = match self.media {
-            Media::Audio => 960,
+            Media::Audio => self.audio_interval.as_millis() as u32 * 48,
             Media::Video { .. } => 3000,
         };
         let mut writer = HeaderWriter::new(

@@ -2,6 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use switchyard_engine::channel::{MAX_MESSAGE, SCTP_PORT};
+
+use crate::checks::PASSWORD;
 use crate::publisher::Media;
 
 /// What the server's description says of its transport and of its first m-line.
@@ -30,10 +33,24 @@ pub struct Own<'a> {
     pub address: SocketAddr,
 }
 
+impl<'a> Own<'a> {
+    /// With the password that all endpoints have.
+    pub fn new(ufrag: &'a str, fingerprint: &'a [u8], address: SocketAddr) -> Own<'a> {
+        Own {
+            ufrag,
+            password: PASSWORD,
+            fingerprint,
+            address,
+        }
+    }
+}
+
 pub const PAYLOAD_TYPE: u8 = 96;
 pub const MID: &str = "0";
 pub const MID_EXTENSION: u8 = 1;
 pub const TRANSPORT_EXTENSION: u8 = 3;
+/// Of an offer's m-line, in the answer too.
+const KEPT: [&str; 4] = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:"];
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const TRANSPORT_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
@@ -78,6 +95,19 @@ fn offered(own: &Own<'_>, media: Media, direction: &str) -> Vec<String> {
     lines
 }
 
+/// An offer of data channels and nothing else (RFC 8841).
+pub fn data_offer(own: &Own<'_>) -> String {
+    let mut lines = head(MID);
+    lines.push("m=application 9 UDP/DTLS/SCTP webrtc-datachannel".into());
+    lines.extend(transport(own, "actpass"));
+    lines.extend([
+        format!("a=mid:{MID}"),
+        format!("a=sctp-port:{SCTP_PORT}"),
+        format!("a=max-message-size:{MAX_MESSAGE}"),
+    ]);
+    lines.join("\r\n") + "\r\n"
+}
+
 /// An answer that receives what the server offers.
 pub fn answer(own: &Own<'_>, offered: &Described) -> String {
     let mut lines = head(&offered.mid);
@@ -90,6 +120,42 @@ pub fn answer(own: &Own<'_>, offered: &Described) -> String {
     lines.push("a=recvonly".into());
     lines.push("a=rtcp-mux".into());
     lines.extend(offered.attributes.iter().cloned());
+    lines.join("\r\n") + "\r\n"
+}
+
+/// An answer to an offer of many m-lines: `own_mid` sends what it was published with, all others receive.
+pub fn answer_all(own: &Own<'_>, offer: &str, own_mid: &str, ssrc: u32) -> String {
+    let sections: Vec<&str> = offer.split("\r\nm=").skip(1).collect();
+    let value = |section: &str, name: &str| -> String {
+        let mut lines = section.lines();
+        let found = lines.find_map(|line| line.strip_prefix(name));
+        found.unwrap_or_default().trim_end().to_owned()
+    };
+    let mids: Vec<String> = (sections.iter())
+        .map(|section| value(section, "a=mid:"))
+        .collect();
+    let mut lines = head(&mids.join(" "));
+    for (section, mid) in sections.iter().zip(&mids) {
+        let mut media = section.lines().next().unwrap_or_default().split(' ');
+        let kind = media.next().unwrap_or_default();
+        let formats: Vec<&str> = media.skip(2).collect();
+        lines.push(format!(
+            "m={kind} 9 UDP/TLS/RTP/SAVPF {}",
+            formats.join(" ")
+        ));
+        lines.extend(transport(own, "active"));
+        lines.push(format!("a=mid:{mid}"));
+        lines.push("a=rtcp-mux".into());
+        let kept = (section.lines().map(str::trim_end))
+            .filter(|line| KEPT.iter().any(|prefix| line.starts_with(prefix)));
+        lines.extend(kept.map(str::to_owned));
+        if mid == own_mid {
+            lines.push("a=sendonly".into());
+            lines.push(format!("a=ssrc:{ssrc} cname:bench"));
+        } else {
+            lines.push("a=recvonly".into());
+        }
+    }
     lines.join("\r\n") + "\r\n"
 }
 
@@ -146,10 +212,9 @@ pub fn read(sdp: &str) -> Result<Described, String> {
         .filter_map(|line| line.strip_prefix("a=extmap:")?.split_once(' '))
         .find(|(_, uri)| *uri == TRANSPORT_URI)
         .and_then(|(id, _)| id.parse().ok());
-    let kept = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:"];
     let attributes = lines
         .iter()
-        .filter(|line| kept.iter().any(|prefix| line.starts_with(prefix)))
+        .filter(|line| KEPT.iter().any(|prefix| line.starts_with(prefix)))
         .map(|line| (*line).to_owned())
         .collect();
     Ok(Described {

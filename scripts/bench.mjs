@@ -5,10 +5,11 @@ import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildAll } from './bench/build.mjs';
 import { firstFrame } from './bench/first-frame.mjs';
-import { bareLimit, load } from './bench/load.mjs';
+import { growth } from './bench/growth.mjs';
+import { bareLimit, dataChannels, load } from './bench/load.mjs';
 import { beside, summary } from './bench/peers/beside.mjs';
 import { root, startServer } from './bench/server.mjs';
-import { printTable } from './bench/table.mjs';
+import { printTables } from './bench/table.mjs';
 
 const usage = `usage: npm run bench -- [options]
 
@@ -19,6 +20,8 @@ const usage = `usage: npm run bench -- [options]
   --peers           the same load on other SFUs beside this tree's engine, by turns: LiveKit and a minimal fan-out on
                     Pion (both Go, built on first use); 1 publisher and 4, unless --publishers is given
   --peer NAME       only this one of them: pion, livekit; again for another one
+  --datachannels    messages to 1, 10, 100 and 500 subscribers, and what others get while some read nothing
+  --growth          1 to 1,000 subscribers, meetings of 10 to 50, 10,000 idle sessions; draws docs/pictures/growth-*.svg
   --limit           the bare limit alone: encrypt and send, with no server around it
 
   --engine PATH     an engine to measure instead of this tree's; again for another one beside it
@@ -36,6 +39,8 @@ const { values } = parseArgs({
     limit: { type: 'boolean' },
     peers: { type: 'boolean' },
     peer: { type: 'string', multiple: true },
+    datachannels: { type: 'boolean' },
+    growth: { type: 'boolean' },
     engine: { type: 'string', multiple: true },
     rounds: { type: 'string' },
     ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
@@ -48,10 +53,12 @@ async function measure() {
   if (values.limit) return bareLimit(values.seconds);
   const engines = values.engine ?? [join(root, 'target/release/switchyard-engine')];
   if (besidePeers) return beside(engines[0], values, loadOptions);
+  if (values.growth) return growth(engines[0]);
   const servers = [];
   try {
     for (const engine of engines) servers.push(await startServer(engine));
     if (values['first-frame']) return await firstFrame(servers);
+    if (values.datachannels) return await dataChannels(servers[0], values.seconds);
     const rounds = Number(values.rounds ?? (servers.length > 1 ? 3 : 1));
     const results = [];
     for (let round = 1; round <= rounds; round++)
@@ -70,7 +77,7 @@ if (values.help) console.log(usage);
 else {
   buildAll(values.engine);
   const results = await measure();
-  printTable(besidePeers ? summary(results) : results);
+  printTables(besidePeers ? summary(results) : results);
   const now = new Date();
   const directory = join(root, 'bench/results');
   const file = join(directory, `${now.toISOString().replaceAll(':', '-')}.json`);
@@ -78,5 +85,5 @@ else {
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release() };
   const about = { at: now, arguments: process.argv.slice(2), machine, results };
   writeFileSync(file, `${JSON.stringify(about, null, 2)}\n`);
-  console.log(`\nWritten to ${relative(process.cwd(), file)}`);
+  console.log(`Written to ${relative(process.cwd(), file)}`);
 }

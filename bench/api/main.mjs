@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launchChromium, servePage } from '../../scripts/bench/first-frame.mjs';
 import { root, startServer } from '../../scripts/bench/server.mjs';
-import { printTable } from '../../scripts/bench/table.mjs';
+import { printTables } from '../../scripts/bench/table.mjs';
 import { apiOf } from './http.mjs';
 import { measure, memory } from './measure.mjs';
 
@@ -59,9 +59,9 @@ async function main() {
         await measure(server, 'pull of 2 tracks', run, emptySession, newTracks({ tracks: remote })),
       );
     }
-    printTable(results);
+    printTables(results);
     console.log();
-    printTable([
+    printTables([
       await memory(server, IDLE_SESSIONS, 'without SDP', undefined),
       await memory(server, IDLE_SESSIONS, 'with an offer of 2 tracks', { sessionDescription: offer }),
     ]);

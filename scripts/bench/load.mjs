@@ -6,14 +6,25 @@ import { root } from './server.mjs';
 
 /** Measures one server; `values` has the load's options by name. */
 export function load(server, values, names) {
-  const { base, app, secret, pid } = server;
   const given = names.filter((name) => values[name] !== undefined);
   return generate(server.name, [
-    ...['--base', base, '--app', app, '--secret', secret, '--pid', String(pid)],
+    ...target(server),
     ...given.flatMap((name) => [`--${name}`, values[name]]),
     ...(values.search ? ['--search'] : []),
     ...(server.offers ? ['--offers'] : []),
   ]);
+}
+
+/** The server as the generator's command line names it. */
+export const target = ({ base, app, secret, pid, controlPid }) => [
+  ...['--base', base, '--app', app, '--secret', secret],
+  ...['--pid', String(pid), '--control-pid', String(controlPid)],
+];
+
+/** Messages of one publisher to more and more subscribers, and some that stop reading. */
+export async function dataChannels(server, seconds = '5') {
+  const rows = await generate(server.name, [...target(server), '--datachannels', '--seconds', seconds]);
+  return rows.map((row) => ({ server: server.name, ...row }));
 }
 
 /** How fast this machine encrypts and sends, for each number of datagrams that leave together. */
@@ -22,7 +33,8 @@ export async function bareLimit(seconds = '5') {
   return rows.map((row) => ({ server: 'bare limit', ...row }));
 }
 
-function generate(name, args) {
+/** Runs the generator; a row for each line that it prints. */
+export function generate(name, args) {
   const child = spawn(join(root, 'target/release/switchyard-bench'), args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -1,9 +1,21 @@
 /** Few enough to stand beside each other. */
 const MAX_COLUMNS = 6;
 
-/** Prints measurements as a Markdown table: a column for each, or a row for each where there are many. */
-export function printTable(measurements) {
-  const flat = measurements.map(flatten);
+/** Prints measurements as Markdown tables, one for those with the same figures. */
+export function printTables(measurements) {
+  const groups = new Map();
+  for (const row of measurements.map(flatten)) {
+    const names = Object.keys(row).join();
+    groups.set(names, [...(groups.get(names) ?? []), row]);
+  }
+  for (const rows of groups.values()) {
+    printTable(rows);
+    console.log();
+  }
+}
+
+/** A column for each, or a row for each where there are many. */
+function printTable(flat) {
   const names = [...new Set(flat.flatMap(Object.keys))];
   const rows = [names, ...flat.map((row) => names.map((name) => row[name] ?? ''))];
   const [head, ...body] = flat.length > MAX_COLUMNS ? rows : names.map((_, at) => rows.map((row) => row[at]));

@@ -1,0 +1,110 @@
+//! What grows with the number of participants of a meeting, and with the number of sessions that do nothing.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::api::Api;
+use crate::arguments::Plan;
+use crate::figures::round;
+use crate::load::{Load, SETTLE, TRACK};
+use crate::process;
+use crate::publisher::{Media, Publisher};
+use crate::sdp;
+
+/// Numbers of sessions at which idling is measured.
+const IDLE_SIZES: [usize; 3] = [1000, 4000, 10_000];
+/// Long enough not to disturb, short enough that the track is not collected.
+const IDLE_FRAME: Duration = Duration::from_secs(10);
+/// How often a client that keeps its path alive checks it: never, as RFC 7675 section 5.1 says, and as Chromium does.
+const CHECKS: [(&str, Duration); 3] = [
+    ("never", Duration::from_secs(3600)),
+    ("5 s", Duration::from_secs(5)),
+    ("2.5 s", Duration::from_millis(2500)),
+];
+
+/// A meeting of `plan.subscribers` participants: each publishes audio and pulls everybody else's, in one session.
+pub fn meeting(plan: &Plan) -> Result<(), String> {
+    let api = Api::new(plan);
+    let mut load = Load::new(plan)?;
+    load.is_meeting = true;
+    let before = process::resident_bytes(plan.pid)?;
+    let participants = plan.subscribers;
+    let sessions = (0..participants)
+        .map(|_| load.publish(&api, Media::Audio))
+        .collect::<Result<Vec<_>, _>>()?;
+    for publisher in &mut load.publishers {
+        publisher.audio_interval = Duration::from_millis(plan.interval);
+    }
+    load.run(SETTLE)?;
+    let fingerprint = load.certificate.sha256();
+    for (index, session) in sessions.iter().enumerate() {
+        let others = sessions.iter().filter(|&other| other != session);
+        let offer = api.pull_all(session, others.map(String::as_str), TRACK)?;
+        let own = load.endpoints[index].own(&fingerprint);
+        let answer = sdp::answer_all(&own, &offer, sdp::MID, Publisher::ssrc(index));
+        api.renegotiate(session, &answer)?;
+        // The publishers' packets must not stop for long.
+        load.turn()?;
+    }
+    load.subscribers = participants - 1;
+    load.run(SETTLE)?;
+    let grown = process::resident_bytes(plan.pid)?.saturating_sub(before);
+    load.bytes_per_subscriber = grown / participants as u64;
+    let mut line = load.measure(participants, plan.seconds)?.json();
+    line["intervalMs"] = plan.interval.into();
+    println!("{line}");
+    Ok(())
+}
+
+/// Sessions that are connected and hold a track of a publisher that is muted.
+pub fn idle(plan: &Plan) -> Result<(), String> {
+    let control = plan.control_pid.ok_or("--control-pid is missing")?;
+    let api = Api::new(plan);
+    let mut load = Load::new(plan)?;
+    load.only_checks = Some(Duration::from_secs(5));
+    let publisher = load.publish(&api, Media::Video { bits: 500_000 })?;
+    load.run(SETTLE)?;
+    load.publishers[0].idle_interval = IDLE_FRAME;
+    let begun = Instant::now();
+    for size in IDLE_SIZES {
+        if size > plan.subscribers {
+            break;
+        }
+        load.subscribe(&api, &publisher, size + 1 - load.endpoints.len(), None)?;
+        for (checks, interval) in CHECKS {
+            load.only_checks = Some(interval);
+            load.spread_checks(interval);
+            let time = Duration::from_secs(plan.seconds);
+            // What everybody waits for comes now, and is fed back, so that nothing is left to wait for.
+            load.publishers[0].pause(Instant::now(), Duration::ZERO);
+            load.run(SETTLE)?;
+            load.publishers[0].pause(Instant::now(), IDLE_FRAME + time);
+            load.feed_back_all()?;
+            load.run(SETTLE)?;
+            let cpu = || Ok::<_, String>((process::cpu(plan.pid)?, process::cpu(control)?));
+            let (engine, controls) = cpu()?;
+            let start = Instant::now();
+            load.run(time)?;
+            let (engine_end, control_end) = cpu()?;
+            let elapsed = start.elapsed().as_secs_f64();
+            let percent = |seconds: f64| round(seconds / elapsed * 100.0, 100.0);
+            let megabytes = |pid| process::resident_bytes(pid).map(|bytes| bytes >> 20);
+            println!(
+                "{}",
+                json!({
+                    "sessions": size,
+                    "checksEvery": checks,
+                    "engineMB": megabytes(plan.pid)?,
+                    "controlMB": megabytes(control)?,
+                    "engineCorePercent": percent((engine_end - engine).all()),
+                    "controlCorePercent": percent((control_end - controls).all()),
+                    "connectedAfterSeconds": begun.elapsed().as_secs(),
+                })
+            );
+        }
+        load.only_checks = Some(Duration::from_secs(5));
+        load.spread_checks(Duration::from_secs(5));
+    }
+    Ok(())
+}
