@@ -116,7 +116,7 @@ impl Engine {
             by_ufrag: HashMap::new(),
             by_address: AddressMap::default(),
             checks: Checks::new(now),
-            timers: Timers::default(),
+            timers: Timers::new(now),
             counters: Counters::default(),
             events: VecDeque::new(),
             rtcp: Vec::with_capacity(outbox::SLOT_LEN),

@@ -257,3 +257,26 @@ fn a_closed_session_leaves_nothing_behind() {
 const VP8_KEY: &[u8] = &[0x10, 0x00, 0x00, 0x00, 0x9d, 0x01, 0x2a, 0, 0, 0, 0];
 /// The same with the frame header's P bit.
 const VP8_DELTA: &[u8] = &[0x10, 0x01, 0x00, 0x00, 0x00];
+
+#[test]
+fn a_session_that_checks_its_path_is_seldom_looked_at_and_lost_without_checks() {
+    let mut lab = Laboratory::new();
+    let idle = lab.join("idle", |_| {});
+    let mut looks = 0;
+    for _ in 0..12 {
+        let until = lab.now() + Duration::from_secs(5);
+        looks += usize::from(lab.engine.next_timeout().is_some_and(|due| due <= until));
+        lab.advance(Duration::from_secs(5));
+        lab.check_again(idle);
+    }
+    assert!(looks <= 6, "{looks} looks in a minute");
+    let state = |lab: &Laboratory| lab.transport_states().last().copied();
+    assert_eq!(state(&lab), Some(proto::TransportState::Connected as i32));
+    lab.advance(Duration::from_millis(14_900));
+    assert_eq!(state(&lab), Some(proto::TransportState::Connected as i32));
+    lab.advance(Duration::from_millis(200));
+    assert_eq!(
+        state(&lab),
+        Some(proto::TransportState::Disconnected as i32)
+    );
+}

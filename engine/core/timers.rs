@@ -1,10 +1,12 @@
 //! What falls due when. Whoever makes work due puts it here, so nothing walks all sessions to ask.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey};
+
+mod wheel;
+
+use wheel::Wheel;
 
 /// Work that falls due. What has ended by then is ignored by its handler.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,15 +32,17 @@ pub enum Timer {
 }
 
 /// All timers.
-#[derive(Default)]
-pub struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
-}
+pub struct Timers(Wheel<Timer>);
 
 impl Timers {
+    /// None yet.
+    pub fn new(now: Instant) -> Timers {
+        Timers(Wheel::new(now))
+    }
+
     /// Adds work.
     pub fn add(&mut self, at: Instant, timer: Timer) {
-        self.heap.push(Reverse((at, timer)));
+        self.0.add(at, timer);
     }
 
     /// Adds work that has one place of its own: an earlier time replaces a later one.
@@ -53,15 +57,11 @@ impl Timers {
 
     /// The next work that is due.
     pub fn pop_due(&mut self, now: Instant) -> Option<Timer> {
-        let Reverse((at, _)) = self.heap.peek()?;
-        if *at > now {
-            return None;
-        }
-        self.heap.pop().map(|Reverse((_, timer))| timer)
+        self.0.pop_due(now)
     }
 
     /// When the next work is due.
     pub fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+        self.0.next()
     }
 }

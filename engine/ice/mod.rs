@@ -85,6 +85,9 @@ const CONSENT: Duration = Duration::from_secs(30);
 /// often whatever they hold on to; the agent keeps a better pair than the nominated one three times as long.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Without a check for so long a lite agent's pair is lost, as the crate has it.
+const LITE_LOSS: Duration = Duration::from_secs(15);
+
 /// The agent of one session.
 pub struct Ice {
     agent: IceAgent,
@@ -94,6 +97,8 @@ pub struct Ice {
     known: Vec<SocketAddr>,
     /// Set by a restart: when the path of before is given up.
     consent_ends: Option<Instant>,
+    /// When the peer's last check came on any path, since the last restart.
+    last_check: Option<Instant>,
     path_lost: bool,
     /// Where media goes.
     path: Option<Way>,
@@ -141,6 +146,7 @@ impl Ice {
             remote: remote.clone(),
             known: sockets.to_vec(),
             consent_ends: None,
+            last_check: None,
             path_lost: false,
             path: None,
             heard: None,
@@ -190,6 +196,7 @@ impl Ice {
         self.remote = remote.clone();
         self.known = sockets.to_vec();
         self.consent_ends = Some(now + CONSENT);
+        self.last_check = None;
     }
 
     /// Takes a STUN message; one with a wrong user name, transaction or password is ignored, and false. Else the peer
@@ -222,6 +229,7 @@ impl Ice {
         if accepted {
             self.agent.handle_timeout(now);
             if self.role == IceRole::Lite && is_request {
+                self.last_check = Some(now);
                 self.checked((protocol, local, remote), is_nomination, now);
             }
         }
@@ -279,7 +287,14 @@ impl Ice {
 
     /// When `handle_timeout` is due.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        match (self.agent.poll_timeout(), self.consent_ends) {
+        // The crate wants to look every three seconds. A lite agent has nothing to see before its path is lost:
+        // each check lets it look at the pairs anyway. Of thousands of idle sessions those looks are most of the work.
+        let loss = (self.role == IceRole::Lite)
+            .then_some(self.last_check)
+            .flatten();
+        let loss = loss.map(|checked| checked + LITE_LOSS);
+        let agent = self.agent.poll_timeout().max(loss);
+        match (agent, self.consent_ends) {
             (Some(agent), Some(consent)) => Some(agent.min(consent)),
             (agent, consent) => agent.or(consent),
         }
