@@ -54,7 +54,7 @@ export async function startLink(namespace: string): Promise<Link> {
   ip('-n', namespace, 'address', 'add', `${addresses[1]}/24`, 'dev', names[1]);
   ip('-n', namespace, 'link', 'set', names[1], 'up');
   // Browsers bind to the way to everywhere.
-  ip('-n', namespace, 'route', 'add', 'default', 'dev', names[1]);
+  ip('-n', namespace, 'route', 'replace', 'default', 'dev', names[1]);
   return {
     shape: (down, up) => child.stdin.write(`${JSON.stringify({ down, up })}\n`),
     samples,
