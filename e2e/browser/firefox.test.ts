@@ -42,3 +42,15 @@ async function call(from: Browser, to: Browser): Promise<void> {
 test('Chromium receives what Firefox sends', () => call(firefox, chromium));
 
 test('Firefox receives what Chromium sends', () => call(chromium, firefox));
+
+test('Firefox sends and receives over TCP alone', async () => {
+  const [publisher, viewer] = [await firefox.open(), await firefox.open()];
+  const { api, secret } = switchyard;
+  const sessionId = await publisher.call('connect', { api, secret, withoutUdp: true });
+  midsOf(await publisher.call('publish', camera));
+  await viewer.call('connect', { api, secret, withoutUdp: true });
+  const tracks = camera.map(({ trackName }) => ({ sessionId, trackName }));
+  for (const mid of midsOf(await viewer.call('pull', tracks))) await arrives(viewer, mid);
+  await publisher.close();
+  await viewer.close();
+});

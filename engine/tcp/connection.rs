@@ -24,6 +24,8 @@ pub struct Connection {
     pub frames: Frames,
     /// A session has taken it for its peer's.
     pub is_proven: bool,
+    /// Before that: the peer's last check, at most `DATAGRAM_MAX` bytes.
+    pub early: Vec<u8>,
     /// When it came.
     pub since: Instant,
     /// Since when the peer has read nothing although something waits.
@@ -54,6 +56,7 @@ impl Connection {
             peer,
             frames: Frames::default(),
             is_proven: false,
+            early: Vec::new(),
             since: now,
             stuck_since: None,
             watches_writable: false,

@@ -155,6 +155,7 @@ impl Connections {
     pub fn prove(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.all.get_mut(key) {
             connection.is_proven = true;
+            connection.early = Vec::new();
             self.newcomers.remove(key);
         }
     }

@@ -35,6 +35,9 @@ const TURN: Duration = Duration::from_millis(1);
 const READ_LEN: usize = 16 * 1024;
 /// How often a connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often a newcomer's check is tried. A peer may be here before its description is, and need not say over TCP again
+/// what no network loses (RFC 8489 section 6.2.2).
+const TRY_EVERY: Duration = Duration::from_millis(200);
 /// A peer shows within so long whose it is, and reads something within so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -139,7 +142,7 @@ impl Tcp {
                 Ready::Listener(index) => {
                     let looks = &mut self.looks;
                     self.connections.borrow_mut().accept(index, now, |key| {
-                        looks.push(Reverse((now + LOOK_EVERY, key)));
+                        looks.push(Reverse((now + TRY_EVERY, key)));
                     });
                 }
                 Ready::Connection(key) => {
@@ -168,11 +171,16 @@ impl Tcp {
         drop(connections);
 
         let mut is_garbage = false;
+        let mut early = Vec::new();
         if let Got::Bytes(count) = got {
             frames.feed(&mut self.buffer[..kept + count], |datagram| {
                 // The first that a peer sends is a check.
                 is_garbage |= !was_proven && !is_stun(datagram);
                 if !is_garbage {
+                    if !was_proven {
+                        early.clear();
+                        early.extend_from_slice(datagram);
+                    }
                     sessions.receive(now, socket, peer, datagram);
                 }
             });
@@ -182,6 +190,9 @@ impl Tcp {
         let mut connections = self.connections.borrow_mut();
         if let Some(connection) = connections.get_mut(key) {
             connection.frames = frames;
+            if !early.is_empty() {
+                connection.early = early;
+            }
         }
         if is_proven && !was_proven {
             connections.prove(key);
@@ -191,29 +202,48 @@ impl Tcp {
         }
     }
 
+    /// The check of a newcomer, whose session may be there by now.
+    fn try_again(&mut self, key: ConnectionKey, now: Instant, sessions: &mut impl Sessions) {
+        let mut connections = self.connections.borrow_mut();
+        let newcomer = connections.get_mut(key).filter(|one| !one.is_proven);
+        let Some(connection) = newcomer.filter(|one| !one.early.is_empty()) else {
+            return;
+        };
+        let (socket, peer) = (connection.socket, connection.peer);
+        let mut early = connection.early.clone();
+        drop(connections);
+        sessions.receive(now, socket, peer, &mut early);
+        if sessions.know(socket, peer) {
+            self.connections.borrow_mut().prove(key);
+        }
+    }
+
     /// Closes connections that are over, that nobody's peer holds, or whose peer does not read.
     pub fn end_what_is_due(&mut self, now: Instant, sessions: &mut impl Sessions) {
-        let mut connections = self.connections.borrow_mut();
-        connections.end_rest(now);
+        self.connections.borrow_mut().end_rest(now);
         while let Some(&Reverse((at, key))) = self.looks.peek()
             && at <= now
         {
             self.looks.pop();
+            self.try_again(key, now, sessions);
+            let mut connections = self.connections.borrow_mut();
             let Some(connection) = connections.get_mut(key) else {
                 continue;
             };
             let is_over = |since: Instant| now.saturating_duration_since(since) >= PATIENCE;
-            let is_nobodys = if connection.is_proven {
-                !sessions.know(connection.socket, connection.peer)
+            let (is_nobodys, next) = if connection.is_proven {
+                let is_known = sessions.know(connection.socket, connection.peer);
+                (!is_known, LOOK_EVERY)
             } else {
-                is_over(connection.since)
+                (is_over(connection.since), TRY_EVERY)
             };
             if is_nobodys || connection.stuck_since.is_some_and(is_over) {
                 connections.end(key);
             } else {
-                self.looks.push(Reverse((now + LOOK_EVERY, key)));
+                self.looks.push(Reverse((now + next, key)));
             }
         }
+        let mut connections = self.connections.borrow_mut();
         sessions.discard(connections.take_dropped());
         while let Some((socket, peer)) = connections.close_ended() {
             sessions.lose(socket, peer);

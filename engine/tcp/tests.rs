@@ -1,5 +1,5 @@
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::TcpStream;
 
 use super::*;
 
@@ -8,6 +8,8 @@ use super::*;
 struct Peers {
     received: Vec<Vec<u8>>,
     known: Vec<(u16, SocketAddr)>,
+    /// Nobody is known yet: the descriptions are still on their way.
+    is_early: bool,
     lost: Vec<(u16, SocketAddr)>,
     discarded: u64,
 }
@@ -16,7 +18,7 @@ const WORD: &[u8] = &[0, 1, 2, 3];
 
 impl Sessions for Peers {
     fn receive(&mut self, _now: Instant, socket: u16, peer: SocketAddr, datagram: &mut [u8]) {
-        if datagram == WORD {
+        if datagram == WORD && !self.is_early {
             self.known.push((socket, peer));
         }
         self.received.push(datagram.to_vec());
@@ -183,6 +185,26 @@ fn who_does_not_show_whose_he_is_is_closed() {
 }
 
 #[test]
+fn a_peer_that_is_here_before_its_description_need_not_ask_again() {
+    let mut laboratory = Laboratory::new();
+    laboratory.peers.is_early = true;
+    let mut stream = laboratory.connect();
+    stream.write_all(&framed(WORD)).unwrap();
+    laboratory.until(|laboratory| !laboratory.peers.received.is_empty());
+    laboratory.pass(TRY_EVERY);
+    assert_eq!(laboratory.peers.known, []);
+    laboratory.peers.is_early = false;
+    laboratory.pass(TRY_EVERY);
+    assert_eq!(
+        laboratory.peers.known,
+        [(TCP, stream.local_addr().unwrap())]
+    );
+    laboratory.pass(2 * PATIENCE);
+    assert_eq!(laboratory.count(), 1);
+    assert_eq!(laboratory.peers.known.len(), 1);
+}
+
+#[test]
 fn garbage_is_closed_at_once() {
     for garbage in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
@@ -289,7 +311,6 @@ fn a_turn_ends_in_time_and_the_next_one_goes_on_where_it_ended() {
 fn a_port_that_is_taken_for_tcp_is_named() {
     let taken = net::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = taken.local_addr().unwrap();
-    let _udp = UdpSocket::bind(address).unwrap();
     let problem = listen(&[address]).err().unwrap();
     assert!(problem.contains(&format!("TCP {address}")), "{problem}");
 }
