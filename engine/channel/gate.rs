@@ -5,7 +5,7 @@
 
 use super::{Rejected, STREAMS};
 
-const COMMON_HEADER: usize = 12;
+pub const COMMON_HEADER: usize = 12;
 const DATA_HEADER: usize = 16;
 const DATA: u8 = 0;
 const SACK: u8 = 3;

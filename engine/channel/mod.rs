@@ -83,8 +83,10 @@ pub enum Incoming {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rejected;
 
-/// One SCTP association over one DTLS connection. The peer begins it, as all WebRTC peers do.
+/// One SCTP association over one DTLS connection. Either side may begin it (RFC 8831 section 5).
 pub trait Association: Send {
+    /// DTLS is up: begins by itself, unless the peer does so soon. Browsers do.
+    fn begin(&mut self, now: Instant);
     /// Takes a packet of the peer.
     ///
     /// # Errors

@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{
-    AssociationHandle, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
+    AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
     PayloadProtocolIdentifier as Ppid, ReliabilityType, ServerConfig, StreamEvent, TransportConfig,
 };
 
-use super::gate::Gate;
+use super::gate::{COMMON_HEADER, Gate};
 use super::{
     Association, AssociationEvent, Incoming, MAX_MESSAGE, Message, MessageKind, Rejected,
     Reliability, SCTP_PORT, STREAMS, StreamSettings,
@@ -27,6 +27,9 @@ const MAX_REASSEMBLED: u32 = 2 * MAX_MESSAGE as u32;
 const RTO_MIN_MS: u64 = 200;
 const RTO_INITIAL_MS: u64 = 500;
 const RTO_MAX_MS: u64 = 10_000;
+/// How long the peer may take to begin. Then we do: two that begin at once would have to agree on one association.
+const PATIENCE: Duration = Duration::from_secs(1);
+const INIT_ACK: u8 = 2;
 /// DTLS knows where the peer is; the crate wants an address all the same.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), SCTP_PORT);
 
@@ -34,6 +37,11 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 pub struct SctpAssociation {
     endpoint: Endpoint,
     inner: Option<(AssociationHandle, sctp_proto::Association)>,
+    transport: Arc<TransportConfig>,
+    /// When we begin, if the peer has not.
+    begins: Option<Instant>,
+    /// The peer's packets of the association that we began are taken: what it begins itself gives way.
+    answered: bool,
     gate: Gate,
     max_send: u32,
     established: bool,
@@ -48,9 +56,11 @@ pub struct SctpAssociation {
 }
 
 impl SctpAssociation {
-    /// Waits for the peer to begin. `max_message` is what the peer takes, in bytes; 0: anything.
+    /// Nothing yet. `max_message` is what the peer takes, in bytes; 0: anything.
     pub fn new(remote_port: u16, max_message: u32) -> SctpAssociation {
         let transport = TransportConfig::default()
+            .with_local_port(SCTP_PORT)
+            .with_remote_port(remote_port)
             .with_max_receive_buffer_size(WINDOW)
             .with_max_receive_message_size(MAX_REASSEMBLED)
             .with_max_num_inbound_streams(STREAMS)
@@ -61,13 +71,17 @@ impl SctpAssociation {
             .with_rto_initial_ms(RTO_INITIAL_MS)
             .with_rto_min_ms(RTO_MIN_MS)
             .with_rto_max_ms(RTO_MAX_MS);
+        let transport = Arc::new(transport);
         let mut server = ServerConfig::new();
-        server.transport = Arc::new(transport);
+        server.transport = transport.clone();
         let mut config = EndpointConfig::new();
         config.max_payload_size(MAX_PAYLOAD);
         SctpAssociation {
             endpoint: Endpoint::new(Arc::new(config), Some(Arc::new(server))),
             inner: None,
+            transport,
+            begins: None,
+            answered: false,
             gate: Gate::new(remote_port, SCTP_PORT, WINDOW),
             max_send: if max_message == 0 {
                 u32::MAX
@@ -81,6 +95,16 @@ impl SctpAssociation {
             events: VecDeque::new(),
             opening: HashMap::new(),
             closing: HashSet::new(),
+        }
+    }
+
+    /// Sends the first packet of an association of ours.
+    fn dial(&mut self) {
+        let mut config = ClientConfig::new();
+        config.transport = self.transport.clone();
+        if let Ok((handle, mut inner)) = self.endpoint.connect(config, PEER) {
+            inner.set_max_send_message_size(self.max_send);
+            self.inner = Some((handle, inner));
         }
     }
 
@@ -153,24 +177,36 @@ impl SctpAssociation {
 }
 
 impl Association for SctpAssociation {
+    fn begin(&mut self, now: Instant) {
+        if self.inner.is_none() && self.begins.is_none() && !self.ended {
+            self.begins = Some(now + PATIENCE);
+        }
+    }
+
     fn handle_packet(&mut self, now: Instant, packet: Bytes) -> Result<(), Rejected> {
         // The crate would begin again with a closed association; a WebRTC peer never does.
         if self.ended {
             return Err(Rejected);
         }
         self.gate.check(&packet)?;
+        if packet.get(COMMON_HEADER) == Some(&INIT_ACK) && !self.answered {
+            self.answered = true;
+            self.endpoint.reject_new_associations();
+        }
         match self.endpoint.handle(now, PEER, None, None, packet) {
             Some((handle, DatagramEvent::NewAssociation(mut inner))) => {
                 inner.set_max_send_message_size(self.max_send);
                 // A DTLS connection carries one association, and the endpoint would keep a note of each other one.
                 self.endpoint.reject_new_associations();
+                // One that we began and that nobody answered gives way: this peer would not.
                 self.inner = Some((handle, inner));
+                self.packets.clear();
+                self.begins = None;
             }
-            Some((_, DatagramEvent::AssociationEvent(event))) => {
-                if let Some((_, inner)) = &mut self.inner {
-                    inner.handle_event(event);
-                }
-            }
+            Some((handle, DatagramEvent::AssociationEvent(event))) => match &mut self.inner {
+                Some((current, inner)) if *current == handle => inner.handle_event(event),
+                _ => return Err(Rejected),
+            },
             None => return Err(Rejected),
         }
         self.take_events();
@@ -181,11 +217,18 @@ impl Association for SctpAssociation {
         if let Some((_, inner)) = &mut self.inner {
             inner.handle_timeout(now);
         }
+        if self.begins.is_some_and(|at| at <= now) {
+            self.begins = None;
+            self.dial();
+        }
         self.take_events();
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.inner.as_ref()?.1.poll_timeout()
+        let inner = self.inner.as_ref();
+        inner
+            .and_then(|(_, inner)| inner.poll_timeout())
+            .or(self.begins)
     }
 
     fn poll_event(&mut self) -> Option<AssociationEvent> {

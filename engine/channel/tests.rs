@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload};
@@ -79,9 +79,71 @@ fn checksum(packet: &[u8]) -> u32 {
     !crc
 }
 
+/// All packets of both sides, until there are no more.
+fn exchange(now: Instant, one: &mut SctpAssociation, other: &mut SctpAssociation) {
+    for _ in 0..10 {
+        while let Some(packet) = one.poll_packet(now) {
+            other.handle_packet(now, packet).expect("an honest packet");
+        }
+        while let Some(packet) = other.poll_packet(now) {
+            one.handle_packet(now, packet).expect("an honest packet");
+        }
+    }
+}
+
+#[test]
+fn we_begin_with_a_peer_that_waits_but_not_before_it_had_time_to() {
+    let now = Instant::now();
+    let [mut ours, mut peer] = [0; 2].map(|max| SctpAssociation::new(SCTP_PORT, max));
+    assert_eq!(ours.next_timeout(), None, "not before DTLS is up");
+    ours.begin(now);
+    assert!(ours.poll_packet(now).is_none());
+    let due = ours.next_timeout().expect("it waits");
+    assert_eq!(due, now + Duration::from_secs(1));
+    ours.handle_timeout(due);
+    exchange(due, &mut ours, &mut peer);
+    for (from, to) in [(0, 1), (1, 0)] {
+        let sides = [&mut ours, &mut peer];
+        assert_eq!(sides[from].poll_event(), Some(AssociationEvent::Connected));
+        let settings = StreamSettings {
+            ordered: true,
+            reliability: Reliability::Reliable,
+        };
+        sides[from].open(3, settings);
+        assert!(sides[from].write(3, &message("hello")));
+        let [one, other] = sides;
+        exchange(due, one, other);
+        let got = [&mut ours, &mut peer][to].read();
+        assert_eq!(got, Some((3, Incoming::Message(message("hello")))));
+    }
+}
+
+#[test]
+fn what_nobody_answers_gives_way_to_what_the_peer_begins() {
+    let now = Instant::now();
+    let mut ours = SctpAssociation::new(SCTP_PORT, 0);
+    ours.begin(now);
+    let due = ours.next_timeout().expect("it waits");
+    ours.handle_timeout(due);
+    assert!(ours.poll_packet(due).is_some(), "and it is lost");
+    assert!(ours.poll_packet(due).is_none());
+    begin_by_peer(due, &mut ours);
+    // Nothing is left of the first one.
+    assert!(
+        ours.next_timeout()
+            .is_none_or(|at| at > due + Duration::from_millis(100))
+    );
+}
+
 /// An association that a peer has begun, and its verification tag as that peer knows it.
 fn established(now: Instant) -> (SctpAssociation, [u8; 4]) {
     let mut ours = SctpAssociation::new(SCTP_PORT, 0);
+    ours.begin(now);
+    let tag = begin_by_peer(now, &mut ours);
+    (ours, tag)
+}
+
+fn begin_by_peer(now: Instant, ours: &mut SctpAssociation) -> [u8; 4] {
     let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::new()), None);
     let address = "127.0.0.1:5000".parse().expect("an address");
     let (_, mut peer) = endpoint
@@ -107,7 +169,7 @@ fn established(now: Instant) -> (SctpAssociation, [u8; 4]) {
         }
     }
     assert_eq!(ours.poll_event(), Some(AssociationEvent::Connected));
-    (ours, tag)
+    tag
 }
 
 /// Authentic packets with chunks of random content: an association may end by them, and nothing else.

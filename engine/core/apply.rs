@@ -40,7 +40,7 @@ impl Engine {
         self.apply_publications(key, table.publications, now);
         self.apply_subscriptions(key, table.subscriptions, now);
         self.begin_allocation(key, now);
-        self.apply_data_transport(key, table.data_transport);
+        self.apply_data_transport(key, table.data_transport, now);
         self.apply_channels(key, table.channels, now);
         Ok(())
     }

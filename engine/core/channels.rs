@@ -7,6 +7,7 @@ use super::channel_table::{ChannelName, ChannelRole, ChannelSettings, DataTransp
 use super::timers::Timer;
 use super::{ChannelKey, Engine, SessionKey, requests};
 use crate::channel::{Association, Queue, Reliability, SctpAssociation};
+use crate::transport::TransportState;
 
 /// SCTP of one session.
 pub struct DataTransport {
@@ -109,6 +110,7 @@ impl Engine {
         &mut self,
         key: SessionKey,
         wanted: Option<DataTransportSettings>,
+        now: Instant,
     ) {
         let Some(settings) = wanted else {
             return;
@@ -119,10 +121,23 @@ impl Engine {
             None => {
                 let association = SctpAssociation::new(settings.remote_port, settings.max_message);
                 session.data = Some(DataTransport::new(settings, Box::new(association)));
+                self.begin_association(key, now);
+                let session = &self.sessions[key];
                 for channel in session.channels.clone() {
                     self.open_stream(key, channel);
                 }
             }
+        }
+    }
+
+    /// SCTP can begin once DTLS is up.
+    pub(super) fn begin_association(&mut self, key: SessionKey, now: Instant) {
+        let session = &mut self.sessions[key];
+        let connected = (session.transport.as_ref())
+            .is_some_and(|transport| transport.state().0 == TransportState::Connected);
+        if let Some(data) = session.data.as_mut().filter(|_| connected) {
+            data.association.begin(now);
+            self.want_turn(key);
         }
     }
 

@@ -344,6 +344,7 @@ impl Engine {
             self.events
                 .push_back(requests::transport_event(&session.id, state));
             self.transport_changed(key, now);
+            self.begin_association(key, now);
         }
         if let Some(path) = path {
             self.path_found(key, path, now);

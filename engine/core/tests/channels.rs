@@ -303,6 +303,20 @@ fn random_chunks_and_truncated_establishment_cost_nobody_anything() {
 }
 
 #[test]
+fn the_engine_begins_an_association_that_its_peer_waits_for() {
+    let mut lab = Laboratory::new();
+    let peer = lab.join("waiting", |table| {
+        table.data_transport = Some(proto::DataTransport {
+            remote_sctp_port: 5000,
+            remote_max_message_size: 262_144,
+        });
+    });
+    lab.advance(Duration::from_secs(2));
+    // RFC 9260 section 3.3.2: an INIT comes behind the common header of 12 bytes.
+    assert!(lab.data(peer).iter().any(|packet| packet[12] == 1));
+}
+
+#[test]
 fn tables_that_cannot_be_are_refused() {
     let mut lab = Laboratory::new();
     let peer = DataPeer::join(&mut lab, "publisher", &[channel(1, publication())]);
