@@ -1,6 +1,6 @@
 /** Line charts as SVG, side by side, readable on light and on dark pages. */
 
-const PANEL = { width: 320, height: 260, left: 56, right: 16, top: 44, bottom: 44 };
+const PANEL = { width: 320, height: 260, left: 56, right: 26, top: 44, bottom: 44 };
 const COLOURS = ['#2a78c8', '#d2691e', '#3a9a5b'];
 const STYLE = `
   text { font: 11px system-ui, sans-serif; fill: #333 }
