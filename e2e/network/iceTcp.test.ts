@@ -126,14 +126,18 @@ test('where UDP is blocked and no relay is there, tracks are published and pulle
   expect((await other.endpoint.call('path'))?.protocol).toBe('udp');
 });
 
-test('a call whose UDP is blocked goes on over TCP after an ICE restart', async () => {
+test('a call whose UDP is blocked goes on over TCP, by an ICE restart if need be', async () => {
   const { endpoint, sessionId } = early;
-  await until(
-    'the path is lost',
-    async () => (await endpoint.call('transport')).connection,
-    (connection) => connection === 'disconnected' || connection === 'failed',
+  // Chromium may have kept a TCP pair, and then needs no restart.
+  const found = await until(
+    'the path is lost, or another one found',
+    async () =>
+      (await endpoint.call('path'))?.protocol === 'tcp'
+        ? 'tcp'
+        : (await endpoint.call('transport')).connection,
+    (state) => state !== 'connected',
   );
-  await endpoint.call('restartIce');
+  if (found !== 'tcp') await endpoint.call('restartIce');
   const watching = await open(free, switchyard.api);
   const tracks = camera.map(({ trackName }) => ({ sessionId, trackName }));
   for (const mid of midsOf(await watching.endpoint.call('pull', tracks)))
