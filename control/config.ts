@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { limits } from '@switchyard/contract';
+import type { PlacementPolicy } from './cluster/placement.ts';
 import type { MetricsAccess } from './observe/metrics.ts';
 import { readTurnConfig, type TurnConfig, turnSettings } from './turn/config.ts';
 
@@ -15,10 +16,23 @@ export const settings = {
     default: './.switchyard',
     meaning: 'Where apps, the engine socket and its log are.',
   },
-  SWITCHYARD_MEDIA_PORT: { default: '7882', meaning: 'UDP port of media, and TCP port with ICE-TCP.' },
+  SWITCHYARD_MEDIA_PORT: {
+    default: '7882',
+    meaning:
+      'UDP port of media, and TCP port with ICE-TCP, of the first worker; each next one has the next port.',
+  },
   SWITCHYARD_ICE_TCP: {
     default: 'on',
     meaning: 'on or off: whether endpoints without UDP may connect by TCP (RFC 6544) to the port of media.',
+  },
+  SWITCHYARD_WORKERS: {
+    default: '1',
+    meaning: 'Threads that forward media, each with a port of its own; at most one a core is of use.',
+  },
+  SWITCHYARD_PLACEMENT: {
+    default: 'together',
+    meaning:
+      "together: a subscriber goes to its publisher's worker unless that is much busier. spread: never.",
   },
   SWITCHYARD_LISTEN: {
     default: '',
@@ -61,6 +75,8 @@ export interface Config {
   readonly socketPath: string;
   readonly mediaPort: number;
   readonly iceTcp: boolean;
+  readonly workers: number;
+  readonly placement: PlacementPolicy;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
   readonly channelQueue: { readonly messages: number; readonly bytes: number };
@@ -104,6 +120,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     socketPath: join(dataDir, 'engine.sock'),
     mediaPort: port('SWITCHYARD_MEDIA_PORT', value('SWITCHYARD_MEDIA_PORT')),
     iceTcp: onOrOff('SWITCHYARD_ICE_TCP', value('SWITCHYARD_ICE_TCP')),
+    workers: positive('SWITCHYARD_WORKERS', value('SWITCHYARD_WORKERS'), 256),
+    placement: placementPolicy(value('SWITCHYARD_PLACEMENT')),
     channelQueue: {
       messages: positive('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', value('SWITCHYARD_CHANNEL_QUEUE_MESSAGES')),
       bytes: positive('SWITCHYARD_CHANNEL_QUEUE_BYTES', value('SWITCHYARD_CHANNEL_QUEUE_BYTES')),
@@ -137,6 +155,11 @@ function onOrOff(name: string, text: string): boolean {
   throw new Error(`${name} must be on or off`);
 }
 
+function placementPolicy(text: string): PlacementPolicy {
+  if (text === 'together' || text === 'spread') return text;
+  throw new Error('SWITCHYARD_PLACEMENT must be together or spread');
+}
+
 function port(name: string, text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 0 || number > 65535)
@@ -144,9 +167,10 @@ function port(name: string, text: string): number {
   return number;
 }
 
-function positive(name: string, text: string): number {
+function positive(name: string, text: string, most = Number.MAX_SAFE_INTEGER): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) throw new Error(`${name} must be a positive number`);
+  if (number > most) throw new Error(`${name} must be at most ${most}`);
   return number;
 }
 

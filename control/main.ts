@@ -24,6 +24,7 @@ const sessions = openSessions(
   log,
   store.apps.has,
   config.channelQueue,
+  config.placement,
 );
 const engine = superviseEngine({
   ...config,

@@ -1,11 +1,13 @@
 //! The forwarding half of Switchyard: it moves packets by the table that control wrote.
 //!
-//! Everything but `worker`, `tcp` and `link` is sans-IO: time, datagrams and randomness come in as arguments.
+//! Everything but `worker`, `workers`, `dispatch`, `tcp` and `link` is sans-IO: time, datagrams and randomness come in as
+//! arguments.
 
 pub mod bandwidth;
 pub mod channel;
 pub mod codec;
 pub mod core;
+pub mod dispatch;
 pub mod dtls;
 pub mod forward;
 mod gathering;
@@ -16,3 +18,4 @@ pub mod tcp;
 pub mod transport;
 pub mod wire;
 pub mod worker;
+pub mod workers;

@@ -1,37 +1,52 @@
 //! The engine's process: reads its arguments, builds the parts, connects them.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use switchyard_engine::core::{Engine, EngineConfig};
+use switchyard_engine::dispatch::dispatch;
 use switchyard_engine::dtls::Certificate;
 use switchyard_engine::ice::Protocol;
 use switchyard_engine::link::Server;
 use switchyard_engine::tcp::{self, Tcp};
-use switchyard_engine::worker;
+use switchyard_engine::worker::{self, Sockets, Surroundings};
+use switchyard_engine::workers::{self, Inbox};
+use switchyard_net::Poller;
 use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "\
 usage: switchyard-engine --socket PATH --port N --listen IP[,IP...] [--announce IP[,IP...]]
-                         [--tcp on|off]
+                         [--tcp on|off] [--workers N]
 
   --socket    Unix socket on which control attaches
-  --port      UDP port for media; 0 lets the kernel choose
+  --port      UDP port for media, of the first worker: the next one has the next port; 0 lets the kernel choose
   --listen    addresses to receive media on
   --announce  addresses that peers are told instead, where a NAT stands before the machine
-  --tcp       whether peers may connect by TCP to the same ports (ICE-TCP); off unless said";
+  --tcp       whether peers may connect by TCP to the same ports (ICE-TCP); off unless said
+  --workers   threads that forward, each with ports of its own; 1 unless said";
 
 const PORT_ATTEMPTS: usize = 16;
 
+#[derive(Clone)]
 struct Arguments {
     socket: PathBuf,
     port: u16,
     listen: Vec<IpAddr>,
     announce: Vec<IpAddr>,
     tcp: bool,
+    workers: u16,
 }
+
+/// More than any machine has cores for.
+const MAX_WORKERS: u16 = 256;
+/// How long the farewells and the last answer may take to leave.
+const LEAVE_GRACE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -65,73 +80,145 @@ fn main() -> ExitCode {
     }
 }
 
+/// A worker before its thread begins.
+struct Prepared {
+    number: u16,
+    bound: Vec<SocketAddr>,
+    sockets: Vec<UdpSocket>,
+    listeners: Vec<(u16, TcpListener)>,
+    candidates: Vec<SocketAddr>,
+    poller: Poller,
+    inbox: Inbox,
+}
+
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let wanted: Vec<SocketAddr> = arguments
-        .listen
-        .iter()
-        .map(|&ip| SocketAddr::new(ip, arguments.port))
-        .collect();
-    let (sockets, bound, listeners) = bind(&wanted, arguments.tcp)?;
-    let candidates = if arguments.announce.is_empty() {
-        bound.clone()
-    } else {
-        let port = bound[0].port();
-        let announced = arguments.announce.iter();
-        announced.map(|&ip| SocketAddr::new(ip, port)).collect()
-    };
-    tracing::info!(?bound, ?candidates, "receiving media");
+    let certificate = Certificate::generate()?;
+    let mut posts = Vec::new();
+    let mut prepared = Vec::new();
+    for number in 0..arguments.workers {
+        let (bound, sockets, listeners) = bind(arguments, number)?;
+        let candidates = announced(arguments, &bound);
+        tracing::info!(number, ?bound, ?candidates, "receiving media");
+        let poller = Poller::new().map_err(|error| error.to_string())?;
+        let (post, inbox) = workers::inbox(poller.waker());
+        posts.push(post);
+        prepared.push(Prepared {
+            number,
+            bound,
+            sockets,
+            listeners,
+            candidates,
+            poller,
+            inbox,
+        });
+    }
+    let posts: Arc<[_]> = posts.into();
+    let to_workers = posts.clone();
+    let control = Server::listen(&arguments.socket, move |inbound| {
+        dispatch(inbound, &to_workers);
+    })
+    .map_err(|error| format!("{}: {error}", arguments.socket.display()))?;
+    let control = Arc::new(control);
+
+    let (ended, ends) = channel();
+    for worker in prepared {
+        let (ended, posts, control) = (ended.clone(), posts.clone(), control.clone());
+        let (arguments, certificate) = (arguments.clone(), certificate.clone());
+        thread::Builder::new()
+            .name(format!("worker-{}", worker.number))
+            .spawn(move || {
+                let work = || forward(worker, &arguments, certificate, &posts, &control);
+                let end = catch_unwind(AssertUnwindSafe(work));
+                let _ = ended.send(end.unwrap_or_else(|_| Err("a worker panicked".into())));
+            })
+            .map_err(|error| error.to_string())?;
+    }
+    // One that fails ends the process: control starts another, and no session is left without anybody knowing.
+    for _ in 0..arguments.workers {
+        ends.recv().map_err(|error| error.to_string())??;
+    }
+    control.remove();
+    thread::sleep(LEAVE_GRACE);
+    Ok(())
+}
+
+/// The worker's thread.
+fn forward(
+    worker: Prepared,
+    arguments: &Arguments,
+    certificate: Certificate,
+    workers: &[workers::Post],
+    control: &Server,
+) -> Result<(), String> {
+    let sockets = Sockets::new(worker.sockets);
     let (more, listen) = (sockets.clone(), arguments.listen.clone());
     let config = EngineConfig {
-        sockets: bound,
-        open_sockets: Box::new(move || more.bind(listen.iter().map(|&ip| SocketAddr::new(ip, 0)))),
-        candidates,
+        worker: worker.number,
+        workers: workers.len() as u16,
+        sockets: worker.bound,
+        open_sockets: Box::new(move || more.open(listen.iter().map(|&ip| SocketAddr::new(ip, 0)))),
+        candidates: worker.candidates,
         protocols: if arguments.tcp {
             &[Protocol::Udp, Protocol::Tcp]
         } else {
             &[Protocol::Udp]
         },
-        certificate: Certificate::generate()?,
+        certificate,
     };
-    let poller = switchyard_net::Poller::new().map_err(|error| error.to_string())?;
-    let waker = poller.waker();
-    let (server, requests) = Server::listen(&arguments.socket, move || waker.wake())
-        .map_err(|error| format!("{}: {error}", arguments.socket.display()))?;
     let engine = Engine::new(config, Instant::now());
-    let tcp = Tcp::new(listeners).map_err(|error| error.to_string())?;
-    worker::run(engine, &sockets, tcp, poller, &server, &requests)
+    let tcp = Tcp::new(worker.listeners).map_err(|error| error.to_string())?;
+    let surroundings = Surroundings {
+        inbox: worker.inbox,
+        workers,
+        control,
+    };
+    worker::run(engine, &sockets, tcp, worker.poller, surroundings)
         .map_err(|error| error.to_string())
 }
 
-type Bound = (worker::Sockets, Vec<SocketAddr>, Vec<(u16, TcpListener)>);
+type Bound = (Vec<SocketAddr>, Vec<UdpSocket>, Vec<(u16, TcpListener)>);
 
-/// Opens the UDP sockets and, if wanted, the TCP listeners of the same ports.
-fn bind(wanted: &[SocketAddr], tcp: bool) -> Result<Bound, String> {
-    // A port of the kernel's choice may be taken for TCP.
-    let mut attempts = if wanted.iter().all(|address| address.port() == 0) {
-        PORT_ATTEMPTS
-    } else {
-        1
+/// Opens a worker's UDP sockets and, if wanted, the TCP listeners of the same ports.
+fn bind(arguments: &Arguments, worker: u16) -> Result<Bound, String> {
+    let port = match arguments.port {
+        0 => 0,
+        first => first
+            .checked_add(worker)
+            .ok_or("there is no port after 65535: --port and --workers are too high")?,
     };
+    // A port of the kernel's choice may be taken for TCP.
+    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
-        let sockets = worker::Sockets::default();
-        let bound = sockets.bind(wanted.iter().copied())?;
-        let listeners = if tcp {
+        let listen = arguments.listen.iter();
+        let (bound, sockets) = worker::bind(listen.map(|&ip| SocketAddr::new(ip, port)))?;
+        let listeners = if arguments.tcp {
             tcp::listen(&bound)
         } else {
             Ok(Vec::new())
         };
         attempts -= 1;
         match listeners {
-            Ok(listeners) => return Ok((sockets, bound, listeners)),
+            Ok(listeners) => return Ok((bound, sockets, listeners)),
             Err(problem) if attempts == 0 => return Err(problem),
             Err(_) => {}
         }
     }
 }
 
+/// Where peers reach what is bound.
+fn announced(arguments: &Arguments, bound: &[SocketAddr]) -> Vec<SocketAddr> {
+    if arguments.announce.is_empty() {
+        return bound.to_vec();
+    }
+    let port = bound[0].port();
+    let announced = arguments.announce.iter();
+    announced.map(|&ip| SocketAddr::new(ip, port)).collect()
+}
+
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut socket, mut port, mut listen, mut announce) = (None, None, Vec::new(), Vec::new());
     let mut tcp = false;
+    let mut workers = 1;
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or(format!("{name} needs a value"))?;
         match name.as_str() {
@@ -149,6 +236,12 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
                     _ => return Err(format!("--tcp: neither on nor off: {value}")),
                 }
             }
+            "--workers" => {
+                workers = match value.parse() {
+                    Ok(number @ 1..=MAX_WORKERS) => number,
+                    _ => return Err(format!("--workers: not 1 to {MAX_WORKERS}: {value}")),
+                }
+            }
             _ => return Err(format!("unknown argument: {name}")),
         }
     }
@@ -164,6 +257,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         listen,
         announce,
         tcp,
+        workers,
     })
 }
 
@@ -188,6 +282,7 @@ mod tests {
     fn arguments_are_read_and_mistakes_named() {
         let arguments = parsed("--socket /tmp/x --port 7 --listen 127.0.0.1,::1").unwrap();
         assert_eq!((arguments.port, arguments.listen.len()), (7, 2));
+        assert_eq!(arguments.workers, 1);
         for (line, problem) in [
             ("--socket /tmp/x --port 70000 --listen ::1", "--port"),
             ("--socket /tmp/x --port 7 --listen here", "here"),
@@ -195,6 +290,10 @@ mod tests {
             ("--socket /tmp/x --port 7 --listen ::1 --tcp yes", "--tcp"),
             ("--colour blue", "--colour"),
             ("--port", "--port"),
+            (
+                "--socket /tmp/x --port 7 --listen ::1 --workers 0",
+                "--workers",
+            ),
             ("--socket /tmp/x --port 7 --listen ::", "--announce"),
         ] {
             assert!(parsed(line).err().unwrap().contains(problem), "{line}");

@@ -4,55 +4,76 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use switchyard_net as net;
 
 use crate::core::Engine;
 use crate::core::outbox::{Message, Outbox, Transmit};
 use crate::gathering::Gathering;
-use crate::link::proto::from_engine;
-use crate::link::{Inbound, Server};
+use crate::link::Server;
 use crate::tcp::{Sessions, Tcp, TcpSender};
 use crate::transport::TCP;
+use crate::workers::{Inbox, Mail, Post};
 
 /// Batches of one socket before the others and the timers have their turn.
 const BATCHES_IN_A_ROW: usize = 4;
-/// How long the farewells and the last answer may take to leave.
-const LEAVE_GRACE: Duration = Duration::from_millis(100);
 
 /// What the poller reports for all TCP connections: a number that no UDP socket has.
 const ANY_TCP: usize = usize::MAX - 1;
 
 /// The sockets of the forwarding thread: more may be opened while it runs.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Sockets(Rc<RefCell<Vec<UdpSocket>>>);
 
+/// Opens a socket on each address, and gives the addresses with the ports that the kernel chose for zero.
+///
+/// # Errors
+/// The first address that cannot be used, by name; then none is open.
+pub fn bind(
+    addresses: impl Iterator<Item = SocketAddr>,
+) -> Result<(Vec<SocketAddr>, Vec<UdpSocket>), String> {
+    let bind = |address| {
+        let socket = net::bind(address)?;
+        Ok((socket.local_addr()?, socket))
+    };
+    let opened = addresses
+        .map(|address| {
+            bind(address)
+                .map_err(|error: io::Error| format!("cannot receive media on {address}: {error}"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(opened.into_iter().unzip())
+}
+
 impl Sockets {
-    /// Opens a socket on each address, and gives the addresses with the ports that the kernel chose for zero.
+    /// Those that peers are told.
+    pub fn new(sockets: Vec<UdpSocket>) -> Sockets {
+        Sockets(Rc::new(RefCell::new(sockets)))
+    }
+
+    /// More of them.
     ///
     /// # Errors
-    /// The first address that cannot be used, by name; then none is open.
-    pub fn bind(
+    /// As `bind`.
+    pub fn open(
         &self,
         addresses: impl Iterator<Item = SocketAddr>,
     ) -> Result<Vec<SocketAddr>, String> {
-        let bind = |address| {
-            let socket = net::bind(address)?;
-            Ok((socket.local_addr()?, socket))
-        };
-        let opened = addresses
-            .map(|address| {
-                bind(address).map_err(|error: io::Error| {
-                    format!("cannot receive media on {address}: {error}")
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let (bound, sockets): (Vec<_>, Vec<_>) = opened.into_iter().unzip();
+        let (bound, sockets) = bind(addresses)?;
         self.0.borrow_mut().extend(sockets);
         Ok(bound)
     }
+}
+
+/// What a worker has of the rest of the process.
+pub struct Surroundings<'a> {
+    /// What it is sent.
+    pub inbox: Inbox,
+    /// All workers, itself too, by their numbers.
+    pub workers: &'a [Post],
+    /// Where its news go.
+    pub control: &'a Server,
 }
 
 /// Runs until control tells the engine to leave.
@@ -64,10 +85,15 @@ pub fn run(
     sockets: &Sockets,
     mut tcp: Tcp,
     mut poller: net::Poller,
-    server: &Server,
-    requests: &Receiver<Inbound>,
+    Surroundings {
+        inbox,
+        workers,
+        control,
+    }: Surroundings<'_>,
 ) -> io::Result<()> {
     let mut watched = 0;
+    let mut has_mail = false;
+    let mut woken = ToWake::default();
     let mut outbox = Outbox::new(Box::new(KernelTransmit {
         sockets: sockets.clone(),
         sender: net::Sender::default(),
@@ -88,6 +114,7 @@ pub fn run(
             engine.next_timeout(),
             gathering.deadline(),
             tcp.deadline(wait),
+            has_mail.then_some(wait),
         ];
         let due = due.into_iter().flatten().min();
         ready.clear();
@@ -99,7 +126,7 @@ pub fn run(
         gathering.note(wait - begin, end - wait);
         begin = end;
 
-        take_requests(&mut engine, requests, &mut outbox);
+        has_mail = take_mail(&mut engine, &inbox, &mut outbox);
         for &index in ready.iter().filter(|&&index| index != ANY_TCP) {
             receive(
                 &mut engine,
@@ -120,31 +147,33 @@ pub fn run(
         let now = Instant::now();
         tcp.end_what_is_due(now, &mut peers);
         engine.handle_timeout(now, &mut outbox);
-        if !outbox.is_empty() && gathering.is_due(now) {
+        while let Some((to, handover)) = engine.poll_handover() {
+            workers[usize::from(to)].send(Mail::Handover(engine.worker(), handover));
+            woken.mark(to);
+        }
+        if (!outbox.is_empty() || woken.any()) && gathering.is_due(now) {
             outbox.flush();
+            woken.wake(workers);
         }
         while let Some(event) = engine.poll_event() {
-            server.tell(event);
+            control.tell(event);
         }
         if engine.is_leaving() {
             outbox.flush();
-            server.remove();
-            std::thread::sleep(LEAVE_GRACE);
             return Ok(());
         }
     }
 }
 
-fn take_requests(engine: &mut Engine, requests: &Receiver<Inbound>, outbox: &mut Outbox) {
-    loop {
-        match requests.try_recv() {
-            Ok(inbound) => {
-                let answer = engine.handle_request(Instant::now(), inbound.request, outbox);
-                inbound.reply.send(from_engine::Body::Answer(answer));
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+/// True: there may be more.
+fn take_mail(engine: &mut Engine, inbox: &Inbox, outbox: &mut Outbox) -> bool {
+    let now = Instant::now();
+    inbox.drain(|mail| match mail {
+        Mail::Request(request, reply) => {
+            reply.answer(engine.handle_request(Instant::now(), request, outbox));
         }
-    }
+        Mail::Handover(from, handover) => engine.handle_handover(now, from, handover, outbox),
+    })
 }
 
 fn receive(
@@ -192,6 +221,28 @@ impl Sessions for TcpPeers<'_> {
 
     fn discard(&mut self, count: u64) {
         self.engine.discard_unread(count);
+    }
+}
+
+/// Workers that were sent something, and are to be woken once for all of it.
+#[derive(Default)]
+struct ToWake(Vec<u16>);
+
+impl ToWake {
+    fn mark(&mut self, worker: u16) {
+        if !self.0.contains(&worker) {
+            self.0.push(worker);
+        }
+    }
+
+    fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn wake(&mut self, workers: &[Post]) {
+        for worker in self.0.drain(..) {
+            workers[usize::from(worker)].wake();
+        }
     }
 }
 

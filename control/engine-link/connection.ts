@@ -14,8 +14,8 @@ export type RequestBody = NonNullable<MessageInitShape<typeof RequestSchema>['bo
 
 export interface Connection {
   readonly hello: HelloAnswer;
-  /** Rejects when the engine refuses, or is lost before it answers. */
-  request(body: RequestBody): Promise<Answer['body']>;
+  /** Rejects when the engine refuses, or is lost before it answers. `worker` of the session that it is about. */
+  request(body: RequestBody, worker?: number): Promise<Answer['body']>;
   close(): void;
 }
 
@@ -90,10 +90,10 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
     else request?.resolve(body.value.body);
   }
 
-  function request(body: RequestBody): Promise<Answer['body']> {
+  function request(body: RequestBody, worker = 0): Promise<Answer['body']> {
     if (over) return Promise.reject(engineLost());
     const id = ++lastId;
-    const payload = toBinary(RequestSchema, create(RequestSchema, { id, body }));
+    const payload = toBinary(RequestSchema, create(RequestSchema, { id, body, worker }));
     const head = Buffer.alloc(4);
     head.writeUInt32BE(payload.length);
     return new Promise((resolve, reject) => {

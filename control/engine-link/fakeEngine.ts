@@ -18,7 +18,7 @@ export interface FakeEngine {
 }
 
 /** Listens on a socket path. */
-export async function startFakeEngine(path: string): Promise<FakeEngine> {
+export async function startFakeEngine(path: string, workers = 1): Promise<FakeEngine> {
   const tables = new Map<string, ApplySession>();
   const sockets = new Set<Socket>();
 
@@ -34,7 +34,11 @@ export async function startFakeEngine(path: string): Promise<FakeEngine> {
     const { id, body } = fromBinary(RequestSchema, frame);
     if (body.case === 'hello') {
       const version = ProtocolVersion.PROTOCOL_VERSION_1;
-      const candidates = [{ ip: '127.0.0.1', port: 7882 }];
+      const candidates = Array.from({ length: workers }, (_, worker) => ({
+        ip: '127.0.0.1',
+        port: 7882 + worker,
+        worker,
+      }));
       const value = {
         version,
         pid: 1,

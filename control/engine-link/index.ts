@@ -10,4 +10,10 @@ export {
   type SessionSnapshot,
   TransportState,
 } from './generated/engine_pb.ts';
-export { type Engine, type SessionTable, type Supervisor, superviseEngine } from './supervisor.ts';
+export {
+  type Engine,
+  type Placed,
+  type SessionTable,
+  type Supervisor,
+  superviseEngine,
+} from './supervisor.ts';

@@ -14,14 +14,20 @@ export type SessionTable = Omit<
   'sessionId' | 'controlState' | '$typeName'
 >;
 
+/** A session, and the worker of the engine that has it. */
+export interface Placed {
+  readonly sessionId: string;
+  readonly worker: number;
+}
+
 /** What sessions ask of the engine. */
 export interface Engine {
   /** Throws while no engine is there. */
   hello(): HelloAnswer;
-  applySession(sessionId: string, controlState: string, table: SessionTable): Promise<void>;
-  closeSession(sessionId: string): Promise<void>;
+  applySession(session: Placed, controlState: string, table: SessionTable): Promise<void>;
+  closeSession(session: Placed): Promise<void>;
   /** A text message on one of our own data channels; rejects when it is not open any more. */
-  sendMessage(sessionId: string, channelId: number, text: string): Promise<void>;
+  sendMessage(session: Placed, channelId: number, text: string): Promise<void>;
 }
 
 export interface Supervisor extends Engine {
@@ -42,6 +48,7 @@ export interface SupervisorOptions {
   readonly iceTcp: boolean;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
+  readonly workers: number;
   readonly log: Log;
   readonly onEvent: (event: Event) => void;
   /** All that the engine has: empty for a new one. Sessions that are not in it are gone. */
@@ -123,6 +130,8 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
       options.listen.join(','),
       '--tcp',
       options.iceTcp ? 'on' : 'off',
+      '--workers',
+      String(options.workers),
     ];
     if (options.announce.length > 0) args.push('--announce', options.announce.join(','));
     // Its own process group, so that Ctrl-C and a dying control do not reach it.
@@ -155,15 +164,16 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
   return {
     start,
     hello: () => current().hello,
-    async applySession(sessionId, controlState, table) {
+    async applySession({ sessionId, worker }, controlState, table) {
       const value = { ...table, sessionId, controlState: new TextEncoder().encode(controlState) };
-      await current().request({ case: 'applySession', value });
+      await current().request({ case: 'applySession', value }, worker);
     },
-    async closeSession(sessionId) {
-      await current().request({ case: 'closeSession', value: { sessionId } });
+    async closeSession({ sessionId, worker }) {
+      await current().request({ case: 'closeSession', value: { sessionId } }, worker);
     },
-    async sendMessage(sessionId, channelId, text) {
-      await current().request({ case: 'sendMessage', value: { channel: { sessionId, channelId }, text } });
+    async sendMessage({ sessionId, worker }, channelId, text) {
+      const value = { channel: { sessionId, channelId, worker }, text };
+      await current().request({ case: 'sendMessage', value }, worker);
     },
     async counters() {
       const answer = await current().request({ case: 'readCounters', value: {} });

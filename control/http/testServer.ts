@@ -50,7 +50,14 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const store = await openStore({ dataDir, appId: undefined, appSecret, replaceSecret: false });
   const sessions = openSessions(() => engine, clock, log, store.apps.has);
   const { onEvent, onSnapshot } = sessions;
-  const nothing = { enginePath: '/nowhere', mediaPort: 0, iceTcp: true, listen: [], announce: [] };
+  const nothing = {
+    enginePath: '/nowhere',
+    mediaPort: 0,
+    iceTcp: true,
+    workers: 1,
+    listen: [],
+    announce: [],
+  };
   const engine = superviseEngine({ ...nothing, socketPath, dataDir, log, onEvent, onSnapshot });
   await engine.start();
   const host = '127.0.0.1';

@@ -3,11 +3,11 @@ import { type OutgoingSection, type OutgoingStream, writeSdp } from '../sdp/writ
 import { describeApplication } from './datachannels/section.ts';
 import { extensionUri } from './extensions.ts';
 import { describeFormat } from './formats.ts';
-import { formatsOf } from './session.ts';
+import { formatsOf, workerOf } from './session.ts';
 import { ridsOf } from './simulcast.ts';
 import type { OutgoingSsrcs, SessionState, Transceiver } from './state.ts';
 import { weReceive, weSend } from './transceivers.ts';
-import type { Described, Endpoint } from './types.ts';
+import type { Candidate, Described, Endpoint } from './types.ts';
 
 const DIRECTIONS: Readonly<Record<Transceiver['direction'], Direction>> = {
   inactive: 'inactive',
@@ -48,9 +48,9 @@ function section(
     fingerprintSha256,
     setup: role ?? (type === 'offer' ? ('actpass' as const) : ('passive' as const)),
     // Those of a BUNDLE stand in its first section (RFC 9143 section 7.1.3).
-    candidates: tagged ? endpoint.candidates : [],
+    candidates: tagged ? ofWorker(state, endpoint.candidates) : [],
     // A peer that is lite opens no connections.
-    tcpCandidates: tagged && state.thirdparty !== true ? endpoint.tcpCandidates : [],
+    tcpCandidates: tagged && state.thirdparty !== true ? ofWorker(state, endpoint.tcpCandidates) : [],
   };
   if (line.kind === 'application') return describeApplication({ rejected: false, mid: line.mid, ...shared });
   const stream = weSend(line) ? outgoing(state, line) : undefined;
@@ -69,6 +69,11 @@ function section(
     simulcastRids: weReceive(line) ? ridsOf(line) : [],
     ...(stream === undefined ? {} : { stream }),
   };
+}
+
+/** Other workers do not know the session. */
+function ofWorker(state: SessionState, candidates: readonly Candidate[]): readonly Candidate[] {
+  return candidates.filter(({ worker }) => worker === workerOf(state));
 }
 
 function outgoing(state: SessionState, line: Transceiver): OutgoingStream | undefined {

@@ -85,6 +85,7 @@ export function engineTable(state: SessionState, queue = DEFAULT_QUEUE): EngineT
         subscriptionId: subscription.id,
         publisherSessionId: subscription.sessionId,
         publicationId: subscription.publicationId,
+        publisherWorker: subscription.worker ?? 0,
         mid,
         ssrc: subscription.ssrc,
         ...(subscription.rtxSsrc === undefined ? {} : { rtxSsrc: subscription.rtxSsrc }),

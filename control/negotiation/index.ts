@@ -7,7 +7,14 @@ export { pullOffered } from './pull-answer.ts';
 export { connect, type NamedTrack, push, pushDiscovered, reoffer } from './push.ts';
 export { type OfferedTrack, pushByOffer } from './push-offer.ts';
 export { isRefusal, type Refusal, type RefusalCode, refuse } from './refusal.ts';
-export { endPublication, findPublication, newSession, offeredPublication } from './session.ts';
+export {
+  endPublication,
+  findPublication,
+  isMovable,
+  newSession,
+  offeredPublication,
+  workerOf,
+} from './session.ts';
 export type {
   Described,
   Endpoint,

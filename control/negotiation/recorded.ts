@@ -15,8 +15,8 @@ export function testEndpoint() {
   let ice = 0;
   return {
     fingerprintSha256: new Uint8Array(32).fill(0xab),
-    candidates: [{ ip: '192.0.2.1', port: 7000 }],
-    tcpCandidates: [{ ip: '192.0.2.1', port: 7000 }],
+    candidates: [{ ip: '192.0.2.1', port: 7000, worker: 0 }],
+    tcpCandidates: [{ ip: '192.0.2.1', port: 7000, worker: 0 }],
     freshIce: () => ({ ufrag: `ours${++ice}`, password: 'p'.repeat(24) }),
     freshSsrc: () => ssrc++,
   };

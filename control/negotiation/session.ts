@@ -7,6 +7,7 @@ export interface NewSession {
   appId: string;
   correlationId?: string;
   thirdparty?: boolean;
+  worker?: number;
   createdAt: number;
   ice: { ufrag: string; password: string };
   /** The number in our o= line. */
@@ -20,6 +21,7 @@ export function newSession(args: NewSession): SessionState {
     appId: args.appId,
     ...(args.correlationId === undefined ? {} : { correlationId: args.correlationId }),
     ...(args.thirdparty === true ? { thirdparty: true } : {}),
+    ...(args.worker === undefined ? {} : { worker: args.worker }),
     createdAt: args.createdAt,
     ice: args.ice,
     origin: { id: args.originId, version: 0 },
@@ -32,12 +34,28 @@ export function newSession(args: NewSession): SessionState {
   };
 }
 
+/** The engine's worker that has the session. */
+export function workerOf(state: SessionState): number {
+  return state.worker ?? 0;
+}
+
+/** Whether no description of ours has named a worker's ports yet. */
+export function isMovable(state: SessionState): boolean {
+  return state.peer === undefined && state.origin.version === 0;
+}
+
 /** The open publication of that name. */
 export function findPublication(
   state: SessionState,
   trackName: string,
 ):
-  | { publicationId: number; kind: MediaKind; formats: readonly Format[]; rids: readonly string[] }
+  | {
+      publicationId: number;
+      worker: number;
+      kind: MediaKind;
+      formats: readonly Format[];
+      rids: readonly string[];
+    }
   | undefined {
   const transceiver = state.transceivers.find(
     ({ publication }) => publication?.open === true && publication.trackName === trackName,
@@ -45,6 +63,7 @@ export function findPublication(
   if (transceiver?.publication === undefined || transceiver.kind === 'application') return undefined;
   return {
     publicationId: transceiver.publication.id,
+    worker: workerOf(state),
     kind: transceiver.kind,
     formats: publishedFormats(state, transceiver),
     rids: (transceiver.incoming?.encodings ?? []).map(({ rid }) => rid),

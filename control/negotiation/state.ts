@@ -20,6 +20,8 @@ export interface SessionState {
   readonly correlationId?: string;
   /** The peer is ICE-lite itself, so we are a full, controlling agent (RFC 8445 section 6.1.1). */
   readonly thirdparty?: true;
+  /** The engine's worker that has the session; absent: the first. It stays once our first description named its ports. */
+  readonly worker?: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   /** Our own ICE credentials (RFC 8445 section 5.3): new ones for each transport and each ICE restart. */
@@ -110,6 +112,8 @@ export interface SubscriptionState extends OutgoingSsrcs {
   readonly sessionId: string;
   readonly trackName: string;
   readonly publicationId: number;
+  /** Where the publisher is; absent: on the first worker. */
+  readonly worker?: number;
   /** How each of the publisher's payload types is called in this session. */
   readonly formats: readonly {
     readonly publicationPayloadType: number;

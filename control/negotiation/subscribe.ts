@@ -47,6 +47,7 @@ export function subscription(
       sessionId: source.sessionId,
       trackName: source.trackName,
       publicationId: source.publicationId,
+      worker: source.worker,
       ssrc,
       ...(rtxSsrc === undefined ? {} : { rtxSsrc }),
       formats: map.map(({ from, to }) => ({

@@ -3,13 +3,20 @@ import type { SessionState } from './state.ts';
 
 export type SessionDescription = { type: 'offer' | 'answer'; sdp: string };
 
+/** An address of the engine; sessions of that worker are reached by it. */
+export interface Candidate {
+  readonly ip: string;
+  readonly port: number;
+  readonly worker: number;
+}
+
 /** Where the engine is and who it is: what our descriptions say of it, and where fresh numbers come from. */
 export interface Endpoint {
   readonly fingerprintSha256: Uint8Array;
   /** Over UDP. */
-  readonly candidates: readonly { readonly ip: string; readonly port: number }[];
+  readonly candidates: readonly Candidate[];
   /** Where the engine accepts connections (RFC 6544). */
-  readonly tcpCandidates: readonly { readonly ip: string; readonly port: number }[];
+  readonly tcpCandidates: readonly Candidate[];
   /** RFC 8445 section 5.3. */
   readonly freshIce: () => IceCredentials;
   readonly freshSsrc: () => number;
@@ -34,6 +41,8 @@ export type Source = {
   sessionId: string;
   trackName: string;
   publicationId: number;
+  /** Where the publisher is. */
+  worker: number;
   kind: MediaKind;
   formats: readonly Format[];
   /** The encodings that it is sent in; empty without simulcast. */

@@ -55,6 +55,7 @@ function decide(
     sessionId: source.sessionId,
     trackName: source.trackName,
     publicationId: source.publicationId,
+    worker: source.worker,
     formats,
     streamId: before.streamId ?? before.sessionId,
     ...(simulcast === undefined ? {} : { simulcast }),

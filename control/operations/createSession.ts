@@ -15,6 +15,7 @@ export async function createSession(call: Call<CreateSessionRequest>): Promise<C
     appId,
     ...(correlationId === undefined ? {} : { correlationId }),
     thirdparty: query.thirdparty === 'true',
+    worker: sessions.place(),
     createdAt: sessions.clock.now(),
     ice: endpoint.freshIce(),
     // RFC 8866: numeric; 62 bits as RFC 8829 section 5.2.1 wants.

@@ -11,6 +11,7 @@ import {
   SERVER_EVENTS,
   type WantedChannel,
 } from '../negotiation/datachannels/index.ts';
+import { workerOf } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
 import { type Problem, problem } from '../session/problem.ts';
 import type { Session } from '../session/session.ts';
@@ -111,7 +112,7 @@ function make(
       );
     return {
       kind: 'subscription',
-      publication: { sessionId, channelId: channel.channelId },
+      publication: { sessionId, channelId: channel.channelId, worker: workerOf(publisher.state()) },
       waitForAck: wanted.waitForAck ?? false,
     };
   }

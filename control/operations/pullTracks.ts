@@ -3,6 +3,7 @@ import {
   connect,
   type Described,
   type Endpoint,
+  isMovable,
   type Placed,
   pull,
   pullOffered,
@@ -40,10 +41,16 @@ export async function pullTracks(
       throw problem('session_error', 'The session is not connected yet; try again once it is.', 425);
     const found = await findSources({ sessions, appId, pullerId: session.sessionId, wanted, wait: settled });
     const sources = found.flatMap((result) => ('source' in result ? [result.source] : []));
-    const decided = decide(state, { sources, offer, connected, endpoint });
+    const decided = decide(beside(sources), { sources, offer, connected, endpoint });
     const made = decided.items.values();
     const inOrder = found.map((result) => ('failure' in result ? result.failure : (made.next().value ?? {})));
     return { ...decided, items: inOrder };
+
+    // Where nothing names a worker's ports yet, the session still goes to that of its tracks.
+    function beside(sources: readonly Placed[]): SessionState {
+      if (!isMovable(state) || sources.length === 0) return state;
+      return { ...state, worker: sessions.place(sources.map(({ worker }) => worker)) };
+    }
   });
   return {
     ...(description === undefined ? {} : { sessionDescription: description }),

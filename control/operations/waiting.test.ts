@@ -27,7 +27,7 @@ beforeEach(() => {
   const engine: Engine = {
     hello: () => hello,
     applySession: async () => {},
-    closeSession: async (sessionId) => {
+    closeSession: async ({ sessionId }) => {
       closed.push(sessionId);
     },
     sendMessage: async () => {},

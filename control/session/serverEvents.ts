@@ -3,7 +3,7 @@ import type { Directory } from '../cluster/directory.ts';
 import type { Engine } from '../engine-link/index.ts';
 import type { Log } from '../observe/log.ts';
 import { listChannels, listTracks } from './listing.ts';
-import type { Session } from './session.ts';
+import { placed, type Session } from './session.ts';
 
 export interface ServerEvents {
   /** Something of this session is other than before, or the session is gone. */
@@ -61,7 +61,7 @@ export function openServerEvents(
     if (news.tracks.length + news.dataChannels.length === 0) return;
     const text = JSON.stringify({ type: 'status', ...news });
     engine()
-      .sendMessage(sessionId, channel.channelId, text)
+      .sendMessage(placed(session.state()), channel.channelId, text)
       .catch((error: unknown) => log.debug({ sessionId, error: String(error) }, 'server event not sent'));
   }
 

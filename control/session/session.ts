@@ -8,11 +8,12 @@ import {
   DataTransportState,
   type Engine,
   isEngineLost,
+  type Placed,
   PublicationState,
   TransportState,
 } from '../engine-link/index.ts';
 import { type ChannelQueue, endChannels } from '../negotiation/datachannels/index.ts';
-import { endPublication, engineTable } from '../negotiation/index.ts';
+import { endPublication, engineTable, workerOf } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
 import type { Log } from '../observe/log.ts';
 import { type ChannelStatus, channelFacts } from './channels.ts';
@@ -87,14 +88,21 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     if (closed) throw problem('session_error', 'The session is closed or expired; create a new one.');
   }
 
+  function closeInEngine(state: SessionState): void {
+    engine.closeSession(placed(state)).catch((error: unknown) => {
+      if (!isEngineLost(error)) log.warn({ sessionId, error: String(error) }, 'engine did not close session');
+    });
+  }
+
   async function apply(next: SessionState): Promise<void> {
     try {
-      await engine.applySession(sessionId, JSON.stringify(next), engineTable(next, channelQueue));
+      await engine.applySession(placed(next), JSON.stringify(next), engineTable(next, channelQueue));
     } catch (error) {
       if (isEngineLost(error))
         throw problem('temporarily_unavailable_error', 'The media engine is restarting; try again.');
       throw error;
     }
+    if (workerOf(next) !== workerOf(current)) closeInEngine(current);
     // A transport ends with its last m-line, and the session may have another one.
     if (current.peer !== undefined && next.peer === undefined) transport = TransportState.CONNECTING;
     current = next;
@@ -164,9 +172,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     if (closed) return;
     log.info({ sessionId, appId, reason }, 'session closed');
     drop();
-    engine.closeSession(sessionId).catch((error: unknown) => {
-      if (!isEngineLost(error)) log.warn({ sessionId, error: String(error) }, 'engine did not close session');
-    });
+    closeInEngine(current);
   }
 
   function onTransport(state: TransportState, forMs = 0): void {
@@ -236,4 +242,9 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     close,
     drop,
   };
+}
+
+/** Where the engine has it. */
+export function placed(state: SessionState): Placed {
+  return { sessionId: state.sessionId, worker: workerOf(state) };
 }

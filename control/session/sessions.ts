@@ -1,9 +1,10 @@
 /** All sessions of this control: new ones, restored ones, and the engine's events to each. */
 import { randomBytes } from 'node:crypto';
 import { type Directory, memoryDirectory } from '../cluster/directory.ts';
+import { openLoads, type PlacementPolicy, placeSession } from '../cluster/placement.ts';
 import { type Engine, type Event, isEngineLost, type SessionSnapshot } from '../engine-link/index.ts';
 import { type ChannelQueue, DEFAULT_QUEUE } from '../negotiation/datachannels/index.ts';
-import type { Endpoint } from '../negotiation/index.ts';
+import { type Endpoint, workerOf } from '../negotiation/index.ts';
 import { SESSION_STATE_VERSION, type SessionState } from '../negotiation/state.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from './clock.ts';
@@ -17,6 +18,8 @@ export interface Sessions {
   readonly log: Log;
   /** The engine as descriptions name it; 503 while it is away. */
   endpoint(): Endpoint;
+  /** The worker for a session that is about to receive tracks from these ones. */
+  place(publishers?: readonly number[]): number;
   begin(state: SessionState): Promise<void>;
   /** 410 where there is none. */
   get(appId: string, sessionId: string): Session;
@@ -33,9 +36,21 @@ export function openSessions(
   log: Log,
   appExists: (appId: string) => boolean = () => true,
   channelQueue: ChannelQueue = DEFAULT_QUEUE,
+  placement: PlacementPolicy = 'together',
 ): Sessions {
   const directory = memoryDirectory<Session>();
-  const { onChanged } = openServerEvents(directory, engine, log);
+  const serverEvents = openServerEvents(directory, engine, log);
+  const loads = openLoads();
+
+  function onChanged(sessionId: string): void {
+    weigh(sessionId);
+    serverEvents.onChanged(sessionId);
+  }
+
+  function weigh(sessionId: string): void {
+    const state = directory.any(sessionId)?.state();
+    loads.note(sessionId, state === undefined ? 0 : workerOf(state), state);
+  }
 
   function open(state: SessionState): Session {
     const onClosed = (sessionId: string): void => directory.remove(sessionId);
@@ -47,8 +62,8 @@ export function openSessions(
       const { certificateSha256, candidates, tcpCandidates } = engine().hello();
       return {
         fingerprintSha256: certificateSha256,
-        candidates: candidates.map(({ ip, port }) => ({ ip, port })),
-        tcpCandidates: tcpCandidates.map(({ ip, port }) => ({ ip, port })),
+        candidates: candidates.map(({ ip, port, worker }) => ({ ip, port, worker })),
+        tcpCandidates: tcpCandidates.map(({ ip, port, worker }) => ({ ip, port, worker })),
         freshIce: () => ({
           ufrag: randomBytes(6).toString('hex'),
           password: randomBytes(16).toString('hex'),
@@ -62,18 +77,37 @@ export function openSessions(
     }
   }
 
+  /** Control died while a session moved: the worker that it left has it without any description. */
+  function withoutRemains(snapshots: readonly SessionSnapshot[]): readonly SessionSnapshot[] {
+    const versions = snapshots.map(({ controlState }) => parse(controlState)?.origin.version ?? -1);
+    const newest = new Map<string, number>();
+    snapshots.forEach(({ sessionId }, at) => {
+      const other = newest.get(sessionId);
+      if (other === undefined || (versions[other] ?? -1) < (versions[at] ?? -1)) newest.set(sessionId, at);
+    });
+    const [kept, left] = [true, false].map((wanted) =>
+      snapshots.filter(({ sessionId }, at) => (newest.get(sessionId) === at) === wanted),
+    );
+    for (const snapshot of left ?? [])
+      engine()
+        .closeSession(snapshot)
+        .catch(() => undefined);
+    return kept ?? [];
+  }
+
   function restore(snapshot: SessionSnapshot): void {
     const state = parse(snapshot.controlState);
     if (state === undefined) {
       log.error({ sessionId: snapshot.sessionId }, 'session of another version closed');
       engine()
-        .closeSession(snapshot.sessionId)
+        .closeSession(snapshot)
         .catch(() => undefined);
       return;
     }
     directory.any(state.sessionId)?.drop();
     const session = open(state);
     directory.add(session);
+    weigh(state.sessionId);
     for (const { publicationId, state: media } of snapshot.publications)
       session.onPublication(publicationId, media);
     session.onDataTransport(snapshot.dataTransportState);
@@ -88,6 +122,10 @@ export function openSessions(
     clock,
     log,
     endpoint,
+    place(publishers) {
+      const workers = endpoint().candidates.map(({ worker }) => worker);
+      return placeSession(loads.of(Math.max(0, ...workers) + 1), publishers, placement);
+    },
     async begin(state) {
       const session = open(state);
       try {
@@ -97,6 +135,7 @@ export function openSessions(
         throw error;
       }
       directory.add(session);
+      weigh(state.sessionId);
       if (!appExists(state.appId)) {
         session.close('app deleted');
         throw problem('not_found', 'The app was deleted.');
@@ -132,7 +171,7 @@ export function openSessions(
         log.warn({ sessionId: session.sessionId }, 'session ended with the engine');
         session.drop();
       }
-      snapshots.forEach(restore);
+      withoutRemains(snapshots).forEach(restore);
     },
   };
 }

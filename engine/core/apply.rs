@@ -6,9 +6,11 @@ use super::outlets::Outlet;
 use super::session::{IncomingStream, Session};
 use super::table::{self, Table};
 use super::timers::Timer;
-use super::{EncodingKey, Engine, EngineConfig, PublicationKey, SessionKey, SubscriptionKey};
+use super::{
+    EncodingKey, Engine, EngineConfig, Handover, PublicationKey, SessionKey, SubscriptionKey,
+};
 use crate::forward::encoding::Encoding;
-use crate::forward::publication::{MediaKind, Publication, PublicationSettings};
+use crate::forward::publication::{MediaKind, Origin, Publication, PublicationSettings};
 use crate::forward::subscription::{Subscription, SubscriptionSettings};
 use crate::ice::IceRole;
 use crate::link::proto;
@@ -21,6 +23,7 @@ impl Engine {
         now: Instant,
     ) -> Result<(), String> {
         let table = table::read(&request)?;
+        self.check_workers(&table)?;
         let existing = self.by_id.get(&request.session_id).copied();
         self.check_transport(existing, &table)?;
         let outlet = self.find_outlet(existing, &table)?;
@@ -43,6 +46,16 @@ impl Engine {
         self.apply_data_transport(key, table.data_transport, now);
         self.apply_channels(key, table.channels, now);
         Ok(())
+    }
+
+    fn check_workers(&self, table: &Table) -> Result<(), String> {
+        let workers = table.subscriptions.iter().map(|s| s.publisher_worker);
+        match workers.max() {
+            Some(worker) if worker >= self.config.workers => {
+                Err(format!("there is no worker {worker}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_transport(&self, existing: Option<SessionKey>, table: &Table) -> Result<(), String> {
@@ -153,6 +166,7 @@ impl Engine {
                     .insert(Publication::new(settings, key, now)),
             };
             self.apply_encodings(publication, now);
+            self.describe_to_mirrors(publication);
             self.expect_media(publication);
             kept.push(publication);
         }
@@ -164,7 +178,7 @@ impl Engine {
     }
 
     /// Encodings are the same by their rids.
-    fn apply_encodings(&mut self, key: PublicationKey, now: Instant) {
+    pub(super) fn apply_encodings(&mut self, key: PublicationKey, now: Instant) {
         let publication = &mut self.publications[key];
         let before = std::mem::take(&mut publication.encodings);
         let kind = publication.settings.kind;
@@ -267,7 +281,7 @@ impl Engine {
         settings: SubscriptionSettings,
         now: Instant,
     ) -> SubscriptionKey {
-        let publication = self.find_publication(&settings);
+        let publication = self.find_publication(&settings, now);
         let kind = publication.map_or(MediaKind::Audio, |key| self.publications[key].settings.kind);
         // SSRCs are random already, and a first sequence number need only be hard to guess (RFC 3550 section 5.1).
         let seed = (settings.ssrc ^ settings.ssrc >> 16) as u16;
@@ -290,7 +304,7 @@ impl Engine {
         if self.subscriptions[key].settings == settings {
             return key;
         }
-        let source = self.find_publication(&settings);
+        let source = self.find_publication(&settings, now);
         let subscription = &mut self.subscriptions[key];
         subscription.change(settings);
         let before = std::mem::replace(&mut subscription.publication, source);
@@ -304,23 +318,45 @@ impl Engine {
             }
         }
         self.retarget(key, now);
+        if let Some(before) = before {
+            self.release_mirror(before);
+        }
         key
     }
 
     /// None when the publication has ended: the subscription then carries nothing.
-    fn find_publication(&self, settings: &SubscriptionSettings) -> Option<PublicationKey> {
-        let publisher = self.by_id.get(&settings.publisher_session_id)?;
+    fn find_publication(
+        &mut self,
+        settings: &SubscriptionSettings,
+        now: Instant,
+    ) -> Option<PublicationKey> {
+        if settings.publisher_worker == self.config.worker {
+            self.own_publication(&settings.publisher_session_id, settings.publication_id)
+        } else {
+            Some(self.mirror_of(settings, now))
+        }
+    }
+
+    pub(super) fn own_publication(&self, session_id: &str, id: u32) -> Option<PublicationKey> {
+        let publisher = self.by_id.get(session_id)?;
         self.sessions[*publisher]
             .publications
             .iter()
             .copied()
-            .find(|&key| self.publications[key].settings.id == settings.publication_id)
+            .find(|&key| self.publications[key].settings.id == id)
     }
 
-    fn end_publication(&mut self, key: PublicationKey) {
+    pub(super) fn end_publication(&mut self, key: PublicationKey) {
         let Some(publication) = self.publications.remove(key) else {
             return;
         };
+        if let Origin::Worker(mirror) = &publication.origin {
+            self.mirrors.remove(&mirror.name);
+        }
+        for (worker, mirror) in publication.mirrors {
+            self.handovers
+                .push_back((worker, Handover::Ended { mirror }));
+        }
         for subscription in publication.subscriptions {
             self.subscriptions[subscription].publication = None;
         }
@@ -356,6 +392,9 @@ impl Engine {
         let lists = [subscription.current(), subscription.target];
         for encoding in lists.into_iter().flatten() {
             self.detach(key, encoding);
+        }
+        if let Some(publication) = subscription.publication {
+            self.release_mirror(publication);
         }
     }
 

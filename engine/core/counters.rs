@@ -59,6 +59,10 @@ discards! {
     SubscriberNotConnected => "discarded_subscriber_not_connected",
     /// It does not fit, or the cipher refused.
     NotProtected => "discarded_not_protected",
+    /// Another worker has not taken what it was handed over: more would be memory without end.
+    WorkerBehind => "discarded_worker_behind",
+    /// Handed over for a subscription that has just ended.
+    MirrorEnded => "discarded_mirror_ended",
     /// Application data that is no SCTP packet which a session expects.
     SctpRejected => "discarded_sctp_rejected",
     /// Not a message as our descriptions allow them: channel establishment, unknown protocol, too long.
@@ -86,6 +90,8 @@ pub struct Counters {
     pub packets_received: u64,
     /// RTP packets that went to subscribers, retransmissions not counted.
     pub packets_forwarded: u64,
+    /// RTP packets that went to other workers, each worker counted.
+    pub packets_handed_over: u64,
     /// Packets sent again.
     pub packets_retransmitted: u64,
     /// Packets asked for again that are not there any more, or are of an encoding that was left.
@@ -118,6 +124,7 @@ impl Counters {
         let mut list = vec![
             ("packets_received", self.packets_received),
             ("packets_forwarded", self.packets_forwarded),
+            ("packets_handed_over", self.packets_handed_over),
             ("packets_retransmitted", self.packets_retransmitted),
             ("packets_asked_in_vain", self.packets_asked_in_vain),
             ("packets_padded", self.packets_padded),

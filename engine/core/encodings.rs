@@ -115,13 +115,23 @@ impl Engine {
         let list = &mut self.encodings[encoding].subscriptions;
         if !list.contains(&key) {
             list.push(key);
+            if list.len() == 1 {
+                self.watch_encoding(encoding, true);
+            }
         }
     }
 
     /// Takes a subscription off an encoding's list; the encoding may have ended.
     pub(super) fn detach(&mut self, key: SubscriptionKey, encoding: EncodingKey) {
-        if let Some(encoding) = self.encodings.get_mut(encoding) {
-            encoding.subscriptions.retain(|&other| other != key);
+        let Some(left) = self.encodings.get_mut(encoding) else {
+            return;
+        };
+        let publication = left.publication;
+        let had = left.subscriptions.len();
+        left.subscriptions.retain(|&other| other != key);
+        if left.subscriptions.is_empty() && had > 0 {
+            self.watch_encoding(encoding, false);
+            self.release_mirror(publication);
         }
     }
 

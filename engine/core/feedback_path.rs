@@ -120,6 +120,7 @@ impl Engine {
             reception.sender_report(clock.ntp, now);
         }
         self.forward_sender_report(key, clock, outbox);
+        self.hand_over_clock(key, clock);
     }
 
     fn want_key_frame(&mut self, key: SessionKey, ssrc: u32, now: Instant, outbox: &mut Outbox) {

@@ -10,7 +10,7 @@ use slotmap::{SlotMap, new_key_type};
 
 use crate::dtls::Certificate;
 use crate::forward::encoding::Encoding;
-use crate::forward::publication::Publication;
+use crate::forward::publication::{MirrorName, Publication};
 use crate::forward::subscription::Subscription;
 use crate::ice::{Addressee, Protocol, addressee};
 use crate::link::proto;
@@ -26,7 +26,9 @@ mod counters;
 mod encodings;
 mod extensions;
 mod feedback_path;
+mod handover;
 mod message_path;
+mod mirrors;
 pub mod outbox;
 mod outlets;
 mod packet_path;
@@ -40,9 +42,12 @@ use channels::Channel;
 use checks::Checks;
 use counters::Counters;
 pub use counters::Discard;
+pub use handover::Handover;
+use handover::PacketPool;
 use outbox::Outbox;
 pub use outlets::OpenSockets;
 use outlets::Outlets;
+pub use session::ExtensionIds;
 use session::{AddressMap, Session};
 use timers::{Timer, Timers};
 
@@ -61,6 +66,10 @@ new_key_type! {
 
 /// What the engine must know of the machine.
 pub struct EngineConfig {
+    /// Which one this is of how many.
+    pub worker: u16,
+    /// How many there are.
+    pub workers: u16,
     /// The addresses of the bound sockets; the index is the socket's.
     pub sockets: Vec<SocketAddr>,
     /// Opens more of them, for sessions with a peer with which another session speaks already.
@@ -92,6 +101,12 @@ pub struct Engine {
     timers: Timers,
     counters: Counters,
     events: VecDeque<proto::Event>,
+    /// What other workers are to be told.
+    handovers: VecDeque<(u16, Handover)>,
+    /// Publications of other workers.
+    mirrors: HashMap<MirrorName, PublicationKey>,
+    /// The memory of packets that other workers read.
+    handed_over: PacketPool,
     /// Compound RTCP packets are built here.
     rtcp: Vec<u8>,
     /// Subscriptions that left an encoding while a packet was forwarded.
@@ -119,6 +134,9 @@ impl Engine {
             timers: Timers::new(now),
             counters: Counters::default(),
             events: VecDeque::new(),
+            handovers: VecDeque::new(),
+            mirrors: HashMap::new(),
+            handed_over: PacketPool::default(),
             rtcp: Vec::with_capacity(outbox::SLOT_LEN),
             switched: Vec::new(),
             leaving: false,

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::counters::Discard;
 use super::extensions::PassedValues;
 use super::outbox::{Outbox, SLOT_LEN};
-use super::session::{IncomingStream, MAX_LEARNED_STREAMS, Session};
+use super::session::{ExtensionIds, IncomingStream, MAX_LEARNED_STREAMS, Session};
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, requests};
 use crate::codec::{self, Codec, PictureOffsets};
 use crate::forward::encoding::{Encoding, Received};
-use crate::forward::publication::{Activity, Publication};
+use crate::forward::publication::{Activity, Origin, Publication};
 use crate::forward::subscription::{Asked, Rewritten, Subscription};
 use crate::srtp;
 use crate::wire::rtp::{Header, HeaderWriter};
@@ -50,8 +50,8 @@ impl Engine {
                 learn_stream(session, known, &header, &datagram[..length])?
             }
         };
-        let encoding = &mut self.encodings[stream.encoding];
-        let publication = &mut self.publications[encoding.publication];
+        let encoding = &self.encodings[stream.encoding];
+        let publication = &self.publications[encoding.publication];
         let (header, packet) = match stream.repairs {
             None => (header, &mut datagram[..length]),
             Some(repaired) => {
@@ -59,25 +59,52 @@ impl Engine {
                 restore(publication, ssrc, header, &mut datagram[..length])?
             }
         };
+        let extensions = session.extensions;
+        self.forward(stream.encoding, &header, packet, &extensions, now, outbox)
+    }
+
+    /// A decrypted packet, of a peer or of another worker, to all that receive it; `extensions` are its sender's.
+    pub(super) fn forward(
+        &mut self,
+        key: EncodingKey,
+        header: &Header,
+        packet: &[u8],
+        extensions: &ExtensionIds,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Result<(), Discard> {
+        let encoding = &mut self.encodings[key];
+        let publication = &mut self.publications[encoding.publication];
         let payload = header.payload(packet).map_err(|_| Discard::Malformed)?;
         let format = publication
             .format(header.payload_type)
             .ok_or(Discard::UnknownPayloadType)?;
         let source = Source {
-            header: &header,
+            header,
             payload,
             codec: format.codec,
             clock_rate: format.clock_rate,
-            values: PassedValues::read(&header, packet, &session.extensions),
+            values: PassedValues::read(header, packet, extensions),
             send_time: absolute_send_time(now.duration_since(self.started)),
             now,
         };
         let descriptor = source.values.dependency_descriptor;
-        let received = encoding.receive(format, &header, packet, payload, descriptor, now)?;
+        let received = encoding.receive(format, header, packet, payload, descriptor, now)?;
         let became_active = publication.note_packet(now);
-        self.after_receive(stream.encoding, &received, became_active, now, outbox);
-        self.fan_out(stream.encoding, &source, &received, outbox);
+        if !publication.mirrors.is_empty() {
+            self.hand_over(key, packet);
+        }
+        self.after_receive(key, &received, became_active, now, outbox);
+        self.fan_out(key, &source, &received, outbox);
         Ok(())
+    }
+
+    /// What the extension IDs in a publication's packets mean.
+    pub(super) fn incoming_extensions(&self, publication: &Publication) -> ExtensionIds {
+        match &publication.origin {
+            Origin::Peer(session) => self.sessions[*session].extensions,
+            Origin::Worker(mirror) => mirror.extensions,
+        }
     }
 
     /// Timers and news that follow from a packet, none of which is due for most packets.
@@ -108,9 +135,12 @@ impl Engine {
     }
 
     fn publication_began(&mut self, key: PublicationKey, now: Instant) {
-        self.expect_media(key);
         let publication = &self.publications[key];
-        let session = &mut self.sessions[publication.session];
+        // Where the publisher is, control is told.
+        let Some(owner) = publication.session() else {
+            return;
+        };
+        let session = &mut self.sessions[owner];
         self.events.push_back(requests::publication_event(
             &session.id,
             publication.settings.id,
@@ -119,8 +149,9 @@ impl Engine {
         self.timers.arm(
             &mut session.report_timer,
             Some(now + super::reports::INTERVAL),
-            Timer::Report(publication.session),
+            Timer::Report(owner),
         );
+        self.expect_media(key);
     }
 
     fn fan_out(
@@ -208,13 +239,13 @@ impl Engine {
         now: Instant,
         outbox: &mut Outbox,
     ) -> Option<()> {
-        let subscription = &mut self.subscriptions[subscriber];
-        let encoding = &self.encodings[subscription.current()?];
+        let encoding = &self.encodings[self.subscriptions[subscriber].current()?];
         let publication = &self.publications[encoding.publication];
+        let incoming = self.incoming_extensions(publication);
         let packet = encoding.cache.get(asked.extended, now)?;
+        let subscription = &mut self.subscriptions[subscriber];
         let header = Header::parse(packet).ok()?;
         let format = subscription.format(header.payload_type)?;
-        let incoming = self.sessions[publication.session].extensions;
         let source = Source {
             header: &header,
             payload: header.payload(packet).ok()?,

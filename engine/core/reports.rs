@@ -79,6 +79,15 @@ impl Engine {
             encoding.key_frames.want(now);
         }
         let wants_key_frame = encoding.key_frames.take_due(now);
+        let due = encoding.next_due();
+        self.timers
+            .arm(&mut encoding.timer, due, Timer::Encoding(key));
+        let Some(session) = publication.session() else {
+            if let Some(source) = self.source_of(key) {
+                self.ask_worker(source, lost, wants_key_frame);
+            }
+            return;
+        };
         if !lost.is_empty() || wants_key_frame {
             rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
         }
@@ -94,11 +103,8 @@ impl Engine {
             }
             self.counters.key_frames_requested += 1;
         }
-        let due = encoding.next_due();
-        self.timers
-            .arm(&mut encoding.timer, due, Timer::Encoding(key));
         if !self.rtcp.is_empty() {
-            self.send_rtcp(publication.session, outbox);
+            self.send_rtcp(session, outbox);
         }
     }
 
@@ -126,9 +132,12 @@ impl Engine {
             self.expect_media(key);
             return;
         }
+        let Some(session) = publication.session() else {
+            return;
+        };
         publication.activity = Activity::Silent;
         let event = requests::publication_event(
-            &self.sessions[publication.session].id,
+            &self.sessions[session].id,
             publication.settings.id,
             Activity::Silent,
         );

@@ -56,6 +56,7 @@ impl Engine {
         let candidate = |address: &SocketAddr| proto::Candidate {
             ip: address.ip().to_string(),
             port: address.port().into(),
+            worker: self.config.worker.into(),
         };
         let candidates: Vec<_> = self.config.candidates.iter().map(candidate).collect();
         let listens = self.config.protocols.contains(&Protocol::Tcp);
@@ -83,6 +84,7 @@ impl Engine {
                 });
             proto::SessionSnapshot {
                 session_id: session.id.clone(),
+                worker: self.config.worker.into(),
                 control_state: session.control_state.clone(),
                 transport_state: transport_state(state).into(),
                 transport_state_for_ms: now.duration_since(since).as_millis() as u64,

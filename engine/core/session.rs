@@ -18,14 +18,23 @@ use crate::wire::rtcp::transport_feedback::Arrivals;
 /// The IDs of the session's RTP header extensions; zero: not agreed.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct ExtensionIds {
+    /// RFC 9143.
     pub mid: u8,
+    /// RFC 8852.
     pub rid: u8,
+    /// RFC 8852.
     pub repaired_rid: u8,
+    /// abs-send-time.
     pub absolute_send_time: u8,
+    /// transport-wide sequence number.
     pub transport_wide_cc: u8,
+    /// RFC 6464.
     pub audio_level: u8,
+    /// 3GPP TS 26.114.
     pub video_orientation: u8,
+    /// playout-delay.
     pub playout_delay: u8,
+    /// AV1 RTP specification.
     pub dependency_descriptor: u8,
     /// The peer takes the two-byte form beside the one-byte one.
     pub mixed: bool,

@@ -287,6 +287,7 @@ fn subscription(subscription: &proto::Subscription) -> Result<SubscriptionSettin
         id: subscription.subscription_id,
         publisher_session_id: subscription.publisher_session_id.clone(),
         publication_id: subscription.publication_id,
+        publisher_worker: worker(subscription.publisher_worker)?,
         mid: subscription.mid.clone(),
         ssrc: subscription.ssrc,
         rtx_ssrc: subscription.rtx_ssrc,
@@ -310,6 +311,11 @@ fn subscription(subscription: &proto::Subscription) -> Result<SubscriptionSettin
                 replace_unavailable: choice.replace_unavailable,
             }),
     })
+}
+
+/// Whether there is such a worker is the engine's to check.
+fn worker(number: u32) -> Result<u16, String> {
+    u16::try_from(number).map_err(|_| format!("there is no worker {number}"))
 }
 
 fn payload_type(number: u32) -> Result<u8, String> {

@@ -11,6 +11,7 @@ mod lite_peer;
 mod peer;
 mod simulcast;
 mod switching;
+mod workers;
 
 use std::time::Duration;
 

@@ -14,7 +14,8 @@ use crate::srtp;
 
 mod profile_preference;
 
-/// Our certificate, made at start and used by all sessions.
+/// Our certificate, made at start and used by all sessions of all workers.
+#[derive(Clone)]
 pub struct Certificate {
     inner: dimpl::DtlsCertificate,
     config: Arc<dimpl::Config>,

@@ -53,6 +53,8 @@ pub struct Encoding {
     pub rid: String,
     /// Who gets its packets, or waits for its key frame.
     pub subscriptions: Vec<SubscriptionKey>,
+    /// Other workers whose mirrors have such subscriptions.
+    pub watching: Vec<u16>,
     /// For retransmissions.
     pub cache: PacketCache,
     /// Asks the peer.
@@ -94,6 +96,7 @@ impl Encoding {
             publication,
             rid,
             subscriptions: Vec::new(),
+            watching: Vec::new(),
             cache: PacketCache::new(kind, now),
             key_frames: KeyFrameRequests::default(),
             losses: Losses::default(),
@@ -139,7 +142,8 @@ impl Encoding {
         }
         reception.count(extended, header.timestamp, now);
         // What nobody watches is not mended at the publisher's cost: whoever joins begins at a key frame.
-        if format.nack && !self.subscriptions.is_empty() {
+        let is_watched = !self.subscriptions.is_empty() || !self.watching.is_empty();
+        if format.nack && is_watched {
             if extended > highest {
                 if !self.losses.gap(highest, extended, now) {
                     self.key_frames.want(now);

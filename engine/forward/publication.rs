@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::codec::Codec;
-use crate::core::{EncodingKey, SessionKey, SubscriptionKey};
+use crate::core::{EncodingKey, ExtensionIds, PublicationKey, SessionKey, SubscriptionKey};
 
 /// Audio or video.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,12 +72,58 @@ pub struct EncodingSettings {
     pub ssrcs: Vec<u32>,
 }
 
+/// Where a publication's packets come from.
+pub enum Origin {
+    /// From a peer of ours.
+    Peer(SessionKey),
+    /// From the worker that has the peer.
+    Worker(Box<Mirror>),
+}
+
+/// What a mirrored publication is called.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MirrorName {
+    /// Where its peer is.
+    pub worker: u16,
+    /// The peer's session.
+    pub session_id: String,
+    /// Given by control.
+    pub publication_id: u32,
+}
+
+/// What is known of a publication that another worker has.
+pub struct Mirror {
+    /// Which one.
+    pub name: MirrorName,
+    /// What the header extensions' IDs mean.
+    pub extensions: ExtensionIds,
+    /// That worker's, in the order of the settings.
+    pub encodings: Vec<EncodingKey>,
+}
+
+impl Mirror {
+    /// One of which nothing else is known yet.
+    pub fn new(worker: u16, session_id: &str, publication_id: u32) -> Mirror {
+        Mirror {
+            name: MirrorName {
+                worker,
+                session_id: session_id.to_owned(),
+                publication_id,
+            },
+            extensions: ExtensionIds::default(),
+            encodings: Vec::new(),
+        }
+    }
+}
+
 /// One publication.
 pub struct Publication {
     /// As control wrote it.
     pub settings: PublicationSettings,
-    /// Whose it is.
-    pub session: SessionKey,
+    /// Who sends it.
+    pub origin: Origin,
+    /// Other workers that mirror it: which, and their keys.
+    pub mirrors: Vec<(u16, PublicationKey)>,
     /// In the order of the settings.
     pub encodings: Vec<EncodingKey>,
     /// Who receives it, whichever encoding.
@@ -97,13 +143,39 @@ impl Publication {
     pub fn new(settings: PublicationSettings, session: SessionKey, now: Instant) -> Publication {
         Publication {
             settings,
-            session,
+            origin: Origin::Peer(session),
+            mirrors: Vec::new(),
             encodings: Vec::new(),
             subscriptions: Vec::new(),
             activity: Activity::Waiting,
             last_packet: now,
             silence_timer: None,
             layers_timer: None,
+        }
+    }
+
+    /// A publication of another worker, which has still to say what it is.
+    pub fn mirror(mirror: Mirror, now: Instant) -> Publication {
+        let settings = PublicationSettings {
+            id: mirror.name.publication_id,
+            kind: MediaKind::Audio,
+            mid: String::new(),
+            encodings: Vec::new(),
+            rtx_ssrcs: Vec::new(),
+            formats: Vec::new(),
+            silent_after: Duration::MAX,
+        };
+        Publication {
+            origin: Origin::Worker(Box::new(mirror)),
+            ..Publication::new(settings, SessionKey::default(), now)
+        }
+    }
+
+    /// The session of its peer, where that is ours.
+    pub fn session(&self) -> Option<SessionKey> {
+        match self.origin {
+            Origin::Peer(session) => Some(session),
+            Origin::Worker(_) => None,
         }
     }
 

@@ -30,6 +30,8 @@ pub struct SubscriptionSettings {
     pub publisher_session_id: String,
     /// Which of its publications.
     pub publication_id: u32,
+    /// Where the publisher is.
+    pub publisher_worker: u16,
     /// The subscriber's mid.
     pub mid: String,
     /// Of the stream that it receives.
@@ -183,6 +185,11 @@ impl Subscription {
     /// Audio or video.
     pub fn kind(&self) -> MediaKind {
         self.kind
+    }
+
+    /// As another worker has told.
+    pub fn set_kind(&mut self, kind: MediaKind) {
+        self.kind = kind;
     }
 
     /// Other keys protect the stream from now on: a peer begins with a rollover counter of zero
@@ -450,6 +457,7 @@ mod tests {
             id: 1,
             publisher_session_id: String::new(),
             publication_id: 1,
+            publisher_worker: 0,
             mid: "0".into(),
             ssrc: 5,
             rtx_ssrc: Some(6),

@@ -55,6 +55,7 @@ mod tests {
         let request = proto::Request {
             id: 7,
             body: Some(proto::request::Body::Snapshot(proto::Snapshot {})),
+            worker: 1,
         };
         let mut stream = Vec::new();
         write(&mut stream, &request).unwrap();

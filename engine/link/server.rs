@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -48,28 +48,27 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens; requests go to the returned receiver, and `wake` is called after each.
+    /// Listens; `deliver` is called with each request.
     ///
     /// # Errors
     /// Another engine listens there, or the path cannot be used.
     pub fn listen(
         path: &Path,
-        wake: impl Fn() + Send + Sync + 'static,
-    ) -> io::Result<(Server, Receiver<Inbound>)> {
+        deliver: impl Fn(Inbound) + Send + Sync + 'static,
+    ) -> io::Result<Server> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        let (requests, inbound) = channel();
         let server = Server {
             path: path.to_owned(),
             current: Arc::default(),
         };
         let current = server.current.clone();
-        let wake = Arc::new(wake);
+        let deliver = Arc::new(deliver);
         thread::Builder::new()
             .name("link".into())
-            .spawn(move || accept_all(&listener, &current, &requests, &wake))?;
-        Ok((server, inbound))
+            .spawn(move || accept_all(&listener, &current, &deliver))?;
+        Ok(server)
     }
 
     /// Tells the attached control, if there is one.
@@ -107,8 +106,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 fn accept_all(
     listener: &UnixListener,
     current: &Arc<Mutex<Option<Outbound>>>,
-    requests: &Sender<Inbound>,
-    wake: &Arc<impl Fn() + Send + Sync + 'static>,
+    deliver: &Arc<impl Fn(Inbound) + Send + Sync + 'static>,
 ) {
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
@@ -116,11 +114,11 @@ fn accept_all(
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        let (current, requests, wake) = (current.clone(), requests.clone(), wake.clone());
+        let (current, deliver) = (current.clone(), deliver.clone());
         let serving = thread::Builder::new()
             .name("link-read".into())
             .spawn(move || {
-                if let Err(error) = serve(stream, &current, &requests, &*wake) {
+                if let Err(error) = serve(stream, &current, &*deliver) {
                     tracing::warn!(%error, "the connection to control ended");
                 }
             });
@@ -134,8 +132,7 @@ fn accept_all(
 fn serve(
     stream: UnixStream,
     current: &Mutex<Option<Outbound>>,
-    requests: &Sender<Inbound>,
-    wake: &impl Fn(),
+    deliver: &impl Fn(Inbound),
 ) -> io::Result<()> {
     let stream = Arc::new(stream);
     let (messages, outgoing) = sync_channel::<proto::FromEngine>(MAX_WAITING);
@@ -179,10 +176,7 @@ fn serve(
         let mut next = Some(first);
         while let Some(request) = next {
             let reply = outbound.clone();
-            if requests.send(Inbound { request, reply }).is_err() {
-                break;
-            }
-            wake();
+            deliver(Inbound { request, reply });
             next = frame::read(&mut reader)?;
         }
         Ok(())

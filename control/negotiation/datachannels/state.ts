@@ -47,4 +47,6 @@ export interface ServerEvents {
 export interface ChannelRef {
   readonly sessionId: string;
   readonly channelId: number;
+  /** The session's worker, of a publication; absent: the first. */
+  readonly worker?: number;
 }

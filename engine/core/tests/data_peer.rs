@@ -50,6 +50,7 @@ pub fn name(session_id: &str, channel_id: u32) -> proto::ChannelName {
     proto::ChannelName {
         session_id: session_id.into(),
         channel_id,
+        worker: 0,
     }
 }
 

@@ -42,6 +42,8 @@ impl Laboratory {
         let (recorder, sent) = Recorder::new();
         let mut port = 7000;
         let config = EngineConfig {
+            worker: 0,
+            workers: 1,
             sockets: vec![address(7000)],
             open_sockets: Box::new(move || {
                 port += 1;
@@ -102,6 +104,7 @@ impl Laboratory {
         let request = proto::Request {
             id: 1,
             body: Some(body),
+            worker: 0,
         };
         let answer = self
             .engine

@@ -8,7 +8,7 @@ use is::stun::{StunMessage, TransId};
 use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 
 use super::super::outbox::{Outbox, Recorder};
-use super::super::{Engine, EngineConfig};
+use super::super::{Engine, EngineConfig, Handover};
 use crate::codec::Codec;
 use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
 use crate::ice::Protocol;
@@ -52,6 +52,7 @@ pub struct FeedbackSeen {
     /// The SSRC of each PLI.
     pub pli_ssrcs: Vec<u32>,
     pub nacked: Vec<u16>,
+    pub sender_reports: Vec<u64>,
     /// The media SSRC of each transport-wide feedback.
     pub transport_feedback: Vec<u32>,
 }
@@ -85,11 +86,18 @@ pub fn apply(table: proto::ApplySession) -> request::Body {
 
 impl Laboratory {
     pub fn new() -> Laboratory {
+        Laboratory::of_worker(0, 1)
+    }
+
+    /// One of several workers; what it hands over is the test's to carry.
+    pub fn of_worker(worker: u16, workers: u16) -> Laboratory {
         let now = Instant::now();
         let certificate = Certificate::generate().expect("a certificate");
         let socket: SocketAddr = SERVER.parse().expect("an address");
         let second = SocketAddr::new(socket.ip(), socket.port() + 1);
         let config = EngineConfig {
+            worker,
+            workers,
             sockets: vec![socket, second],
             open_sockets: Box::new(|| Err("one socket is enough here".into())),
             candidates: vec![socket],
@@ -106,6 +114,14 @@ impl Laboratory {
             left: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Takes in what another worker handed over.
+    pub fn hand(&mut self, from: u16, handover: Handover) {
+        self.engine
+            .handle_handover(self.now, from, handover, &mut self.outbox);
+        self.engine.handle_timeout(self.now, &mut self.outbox);
+        self.settle();
     }
 
     pub fn now(&self) -> Instant {
@@ -388,6 +404,7 @@ impl Laboratory {
         let request = proto::Request {
             id: 1,
             body: Some(body),
+            worker: 0,
         };
         let answer = self
             .engine
@@ -517,6 +534,11 @@ impl Laboratory {
         std::mem::take(&mut self.peers[index].feedback)
     }
 
+    /// The NTP times of sender reports that a peer got.
+    pub fn sender_reports(&self, index: usize) -> &[u64] {
+        &self.peers[index].feedback.sender_reports
+    }
+
     pub fn table(&self, index: usize) -> proto::ApplySession {
         self.peers[index].table.clone()
     }
@@ -605,6 +627,9 @@ impl Peer {
                             self.feedback.pli += 1;
                             self.feedback.pli_ssrcs.push(media_ssrc);
                         }
+                        Packet::SenderReport { ntp, .. } => {
+                            self.feedback.sender_reports.push(ntp);
+                        }
                         Packet::Nack { entries, .. } => self.feedback.nacked.extend(entries),
                         _ => {}
                     }
@@ -675,6 +700,7 @@ pub fn subscription() -> proto::Subscription {
     proto::Subscription {
         subscription_id: 1,
         publisher_session_id: "publisher".into(),
+        publisher_worker: 0,
         publication_id: 1,
         mid: "0".into(),
         ssrc: SUBSCRIBER_SSRC,

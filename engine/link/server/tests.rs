@@ -1,15 +1,24 @@
 //! The link over a real Unix socket.
 
+use std::sync::mpsc::{Receiver, channel};
+
 use super::*;
 
 fn hello(version: i32) -> proto::Request {
     let body = Some(request::Body::Hello(proto::Hello { version }));
-    proto::Request { id: 1, body }
+    let worker = 0;
+    proto::Request {
+        id: 1,
+        body,
+        worker,
+    }
 }
 
 fn listening(name: &str) -> (PathBuf, Server, Receiver<Inbound>) {
     let path = std::env::temp_dir().join(format!("switchyard-{name}-{}.sock", std::process::id()));
-    let (server, inbound) = Server::listen(&path, || {}).unwrap();
+    let (requests, inbound) = channel();
+    let deliver = move |inbound| requests.send(inbound).unwrap_or_default();
+    let server = Server::listen(&path, deliver).unwrap();
     (path, server, inbound)
 }
 
@@ -45,6 +54,7 @@ fn another_version_and_a_missing_hello_are_refused() {
     let unasked = proto::Request {
         id: 1,
         body: Some(request::Body::Snapshot(proto::Snapshot {})),
+        worker: 0,
     };
     for first in [hello(99), unasked] {
         let mut control = connect(&path);
@@ -72,7 +82,7 @@ fn a_second_control_replaces_the_first_and_a_second_engine_is_refused() {
     frame::write(&mut second, &hello(1)).unwrap();
     inbound.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(frame::read::<proto::FromEngine>(&mut first).unwrap(), None);
-    assert!(Server::listen(&path, || {}).is_err());
+    assert!(Server::listen(&path, |_| {}).is_err());
     server.remove();
 }
 
@@ -118,7 +128,7 @@ fn a_control_that_sends_garbage_sees_the_end() {
 fn what_is_not_a_socket_stays() {
     let path = std::env::temp_dir().join(format!("switchyard-file-{}", std::process::id()));
     std::fs::write(&path, "precious").unwrap();
-    assert!(Server::listen(&path, || {}).is_err());
+    assert!(Server::listen(&path, |_| {}).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     std::fs::remove_file(&path).unwrap();
 }

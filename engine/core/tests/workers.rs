@@ -1,0 +1,231 @@
+//! Two workers, and what they hand over to each other.
+
+use std::time::Duration;
+
+use super::peer::{self, Laboratory, PUBLISHER_SSRC, SUBSCRIBER_SSRC};
+use super::{VP8_DELTA, VP8_KEY};
+use crate::codec::Codec;
+use crate::core::Handover;
+use crate::link::proto::{self, request};
+use crate::wire::rtcp;
+
+/// A publisher on worker 0; subscribers join worker 1.
+struct Pair {
+    labs: [Laboratory; 2],
+    publisher: usize,
+    sequence: u16,
+}
+
+impl Pair {
+    fn new(codec: Codec) -> Pair {
+        let mut labs = [0, 1].map(|worker| Laboratory::of_worker(worker, 2));
+        let publisher = labs[0].join("publisher", |table| {
+            table.publications.push(peer::publication(codec));
+        });
+        Pair {
+            labs,
+            publisher,
+            sequence: 100,
+        }
+    }
+
+    fn subscribe(&mut self) -> usize {
+        let subscriber = self.labs[1].join("subscriber", |table| {
+            table.subscriptions.push(peer::subscription());
+        });
+        self.exchange();
+        subscriber
+    }
+
+    /// Carries what both hand over until neither has anything to say; what was carried is counted.
+    fn exchange(&mut self) -> usize {
+        let mut packets = 0;
+        while let Some((from, (to, handover))) = (0..2).find_map(|from| {
+            let next = self.labs[from].engine.poll_handover();
+            next.map(|next| (from, next))
+        }) {
+            packets += usize::from(matches!(handover, Handover::Packet { .. }));
+            self.labs[usize::from(to)].hand(from as u16, handover);
+        }
+        packets
+    }
+
+    fn frame(&mut self, payload: &[u8]) -> usize {
+        self.sequence += 1;
+        let time = u32::from(self.sequence) * 3000;
+        self.labs[0].send_media(self.publisher, self.sequence, time, payload);
+        let packets = self.exchange();
+        for lab in &mut self.labs {
+            lab.advance(Duration::from_millis(33));
+        }
+        self.exchange();
+        packets
+    }
+
+    fn advance(&mut self, time: Duration) {
+        for lab in &mut self.labs {
+            lab.advance(time);
+        }
+        self.exchange();
+    }
+}
+
+#[test]
+fn a_subscriber_of_another_worker_gets_the_picture_from_the_key_frame_it_asked_for() {
+    let mut pair = Pair::new(Codec::Vp8);
+    pair.frame(VP8_KEY);
+    pair.labs[0].feedback(pair.publisher);
+    let subscriber = pair.subscribe();
+    pair.frame(VP8_DELTA);
+    pair.advance(Duration::from_millis(400));
+    assert!(pair.labs[0].feedback(pair.publisher).pli > 0);
+    assert!(pair.labs[1].received(subscriber).is_empty());
+    pair.frame(VP8_KEY);
+    pair.frame(VP8_DELTA);
+    let packets = pair.labs[1].received(subscriber);
+    assert_eq!(packets.len(), 2);
+    assert!(packets.iter().all(|packet| packet.ssrc == SUBSCRIBER_SSRC));
+}
+
+#[test]
+fn a_packet_is_handed_over_once_whatever_the_number_of_subscribers() {
+    let mut pair = Pair::new(Codec::Opus);
+    assert_eq!(pair.frame(b"sound"), 0, "nobody is there");
+    let first = pair.subscribe();
+    let second = pair.labs[1].join("second", |table| {
+        table.subscriptions.push(peer::subscription());
+    });
+    pair.exchange();
+    assert_eq!(pair.frame(b"sound"), 1);
+    for subscriber in [first, second] {
+        assert_eq!(pair.labs[1].received(subscriber).len(), 1);
+    }
+    assert_eq!(pair.labs[0].counter("packets_handed_over"), 1);
+}
+
+#[test]
+fn a_lost_packet_is_repaired_by_the_workers_own_cache() {
+    let mut pair = Pair::new(Codec::Vp8);
+    let subscriber = pair.subscribe();
+    pair.frame(VP8_KEY);
+    pair.frame(VP8_DELTA);
+    let packets = pair.labs[1].received(subscriber);
+    pair.labs[1].send_nack(subscriber, SUBSCRIBER_SSRC, packets[1].sequence_number);
+    assert_eq!(pair.exchange(), 0);
+    assert_eq!(
+        pair.labs[1].received(subscriber)[0].payload[2..],
+        *VP8_DELTA
+    );
+}
+
+#[test]
+fn what_was_dropped_between_workers_is_handed_over_again() {
+    let mut pair = Pair::new(Codec::Vp8);
+    let subscriber = pair.subscribe();
+    pair.frame(VP8_KEY);
+    pair.sequence += 1;
+    pair.labs[0].send_media(pair.publisher, pair.sequence, 0, VP8_DELTA);
+    assert!(pair.labs[0].engine.poll_handover().is_some());
+    pair.frame(VP8_DELTA);
+    pair.advance(Duration::from_millis(50));
+    assert_eq!(pair.labs[1].received(subscriber).len(), 3);
+    assert!(pair.labs[0].feedback(pair.publisher).nacked.is_empty());
+}
+
+#[test]
+fn a_loss_on_the_publishers_way_is_mended_for_the_other_worker_too() {
+    let mut pair = Pair::new(Codec::Vp8);
+    let subscriber = pair.subscribe();
+    pair.frame(VP8_KEY);
+    pair.sequence += 1;
+    let lost = pair.sequence;
+    pair.frame(VP8_DELTA);
+    pair.advance(Duration::from_millis(20));
+    assert_eq!(pair.labs[0].feedback(pair.publisher).nacked[0], lost);
+    pair.labs[0].send_media(pair.publisher, lost, 0, VP8_DELTA);
+    pair.exchange();
+    assert_eq!(pair.labs[1].received(subscriber).len(), 3);
+}
+
+#[test]
+fn a_sender_report_passes() {
+    let mut pair = Pair::new(Codec::Opus);
+    let subscriber = pair.subscribe();
+    pair.frame(b"sound");
+    pair.labs[0].send_rtcp(pair.publisher, |packet| {
+        rtcp::push_sender_report(packet, PUBLISHER_SSRC, 77 << 32, 960, 1, 5, &[]);
+    });
+    pair.exchange();
+    assert_eq!(pair.labs[1].sender_reports(subscriber), [77 << 32]);
+}
+
+#[test]
+fn the_mirror_goes_with_its_last_subscriber_and_comes_again() {
+    let mut pair = Pair::new(Codec::Opus);
+    let subscriber = pair.subscribe();
+    let table = pair.labs[1].table(subscriber);
+    let mut without = table.clone();
+    without.subscriptions.clear();
+    pair.labs[1].request(peer::apply(without)).unwrap();
+    pair.exchange();
+    assert_eq!(pair.frame(b"sound"), 0);
+    assert!(pair.labs[1].engine.publications.is_empty());
+    pair.labs[1].request(peer::apply(table)).unwrap();
+    pair.exchange();
+    assert_eq!(pair.frame(b"sound"), 1);
+    assert_eq!(pair.labs[1].received(subscriber).len(), 1);
+}
+
+#[test]
+fn the_mirror_goes_with_its_publication() {
+    let mut pair = Pair::new(Codec::Vp8);
+    pair.subscribe();
+    pair.frame(VP8_KEY);
+    let mut table = pair.labs[0].table(pair.publisher);
+    table.publications.clear();
+    pair.labs[0].request(peer::apply(table)).unwrap();
+    pair.exchange();
+    assert!(pair.labs[1].engine.publications.is_empty());
+    assert!(pair.labs[1].engine.encodings.is_empty());
+    pair.labs[1].close_all();
+    assert!(pair.labs[1].engine.subscriptions.is_empty());
+}
+
+#[test]
+fn the_old_picture_stays_until_the_key_frame_of_a_source_on_another_worker() {
+    let mut pair = Pair::new(Codec::Vp8);
+    let another = pair.labs[1].join("another", |table| {
+        table.publications.push(peer::publication(Codec::Vp8));
+    });
+    let subscriber = pair.subscribe();
+    pair.frame(VP8_KEY);
+    let mut table = pair.labs[1].table(subscriber);
+    table.subscriptions[0].publisher_session_id = "another".into();
+    table.subscriptions[0].publisher_worker = 1;
+    pair.labs[1].request(peer::apply(table)).unwrap();
+    pair.exchange();
+    pair.frame(VP8_DELTA);
+    assert_eq!(pair.labs[1].received(subscriber).len(), 2);
+    pair.labs[1].send_media(another, 7, 0, VP8_KEY);
+    pair.exchange();
+    assert_eq!(pair.frame(VP8_DELTA), 0, "nobody sees it any more");
+    assert_eq!(pair.labs[1].received(subscriber).len(), 1);
+}
+
+#[test]
+fn a_session_without_its_publisher_carries_nothing_and_a_wrong_worker_is_refused() {
+    let mut pair = Pair::new(Codec::Opus);
+    let subscriber = pair.subscribe();
+    let mut table = pair.labs[1].table(subscriber);
+    table.subscriptions[0].publisher_worker = 2;
+    let refused = pair.labs[1].request(peer::apply(table)).err();
+    assert!(refused.is_some_and(|reason| reason.contains("worker")));
+    let close = proto::CloseSession {
+        session_id: "publisher".into(),
+    };
+    pair.labs[0]
+        .request(request::Body::CloseSession(close))
+        .unwrap();
+    pair.exchange();
+    assert!(pair.labs[1].engine.publications.is_empty());
+}
