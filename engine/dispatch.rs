@@ -48,14 +48,17 @@ pub fn dispatch(inbound: Inbound, workers: &[Post]) {
             missing: Mutex::new((workers.len(), Vec::with_capacity(workers.len()))),
         });
         for worker in workers {
-            worker.send(Mail::Request(request.clone(), Reply::Part(parts.clone())));
+            worker.send(Mail::Request(
+                Box::new(request.clone()),
+                Reply::Part(parts.clone()),
+            ));
             worker.wake();
         }
         return;
     }
     match workers.get(request.worker as usize) {
         Some(worker) => {
-            worker.send(Mail::Request(request, Reply::Whole(reply)));
+            worker.send(Mail::Request(Box::new(request), Reply::Whole(reply)));
             worker.wake();
         }
         None => {

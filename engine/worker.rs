@@ -170,7 +170,7 @@ fn take_mail(engine: &mut Engine, inbox: &Inbox, outbox: &mut Outbox) -> bool {
     let now = Instant::now();
     inbox.drain(|mail| match mail {
         Mail::Request(request, reply) => {
-            reply.answer(engine.handle_request(Instant::now(), request, outbox));
+            reply.answer(engine.handle_request(Instant::now(), *request, outbox));
         }
         Mail::Handover(from, handover) => engine.handle_handover(now, from, handover, outbox),
     })

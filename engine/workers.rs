@@ -16,7 +16,7 @@ const AT_ONCE: usize = 1024;
 /// What a worker is sent.
 pub enum Mail {
     /// By control.
-    Request(proto::Request, Reply),
+    Request(Box<proto::Request>, Reply),
     /// By another worker, whose number stands first.
     Handover(u16, Handover),
 }

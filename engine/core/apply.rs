@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::channel_table::ChannelRole;
 use super::outlets::Outlet;
 use super::session::{IncomingStream, Session};
 use super::table::{self, Table};
@@ -49,8 +50,12 @@ impl Engine {
     }
 
     fn check_workers(&self, table: &Table) -> Result<(), String> {
-        let workers = table.subscriptions.iter().map(|s| s.publisher_worker);
-        match workers.max() {
+        let media = table.subscriptions.iter().map(|s| s.publisher_worker);
+        let data = table.channels.iter().map(|channel| match &channel.role {
+            ChannelRole::Subscription { publication, .. } => publication.worker,
+            _ => 0,
+        });
+        match media.chain(data).max() {
             Some(worker) if worker >= self.config.workers => {
                 Err(format!("there is no worker {worker}"))
             }

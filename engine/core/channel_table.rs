@@ -14,10 +14,12 @@ pub struct DataTransportSettings {
 }
 
 /// A channel, by its session's name and its number there.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ChannelName {
     pub session_id: String,
     pub channel_id: u32,
+    /// Where the session is.
+    pub worker: u16,
 }
 
 /// What a channel is for.
@@ -108,5 +110,6 @@ pub fn name(name: &proto::ChannelName) -> Result<ChannelName, String> {
     Ok(ChannelName {
         session_id: name.session_id.clone(),
         channel_id: name.channel_id,
+        worker: super::table::worker(name.worker)?,
     })
 }

@@ -36,6 +36,10 @@ pub struct Channel {
     pub subscriptions: Vec<ChannelKey>,
     /// Of a subscription; none when it has ended.
     pub publication: Option<ChannelKey>,
+    /// Of a publication: other workers with subscriptions, and their keys.
+    pub mirrors: Vec<(u16, ChannelKey)>,
+    /// This is no channel of a peer of ours, but what the subscriptions here have of that one.
+    pub mirrored: Option<ChannelName>,
     /// When the peer's first message is due.
     pub ack_due: Option<Instant>,
 }
@@ -75,6 +79,21 @@ impl DataTransport {
 }
 
 impl Channel {
+    /// One with nothing on it yet.
+    pub fn new(settings: ChannelSettings, queue: Queue) -> Channel {
+        Channel {
+            session: SessionKey::default(),
+            settings,
+            state: ChannelState::Open,
+            queue,
+            subscriptions: Vec::new(),
+            publication: None,
+            mirrors: Vec::new(),
+            mirrored: None,
+            ack_due: None,
+        }
+    }
+
     /// Whether messages go to the peer.
     pub fn sends(&self) -> bool {
         self.state == ChannelState::Open && self.ack_due.is_none()
@@ -93,14 +112,11 @@ fn fresh(settings: ChannelSettings, session: SessionKey, now: Instant) -> Channe
         ChannelRole::Subscription { wait_for_ack, .. } => wait_for_ack.map(|time| now + time),
         _ => None,
     };
+    let queue = Queue::new(settings.queue_messages, settings.queue_bytes, loses);
     Channel {
         session,
-        state: ChannelState::Open,
-        queue: Queue::new(settings.queue_messages, settings.queue_bytes, loses),
-        subscriptions: Vec::new(),
-        publication: None,
         ack_due,
-        settings,
+        ..Channel::new(settings, queue)
     }
 }
 
@@ -186,6 +202,11 @@ impl Engine {
         now: Instant,
     ) -> ChannelKey {
         let publication = match &settings.role {
+            ChannelRole::Subscription { publication, .. }
+                if publication.worker != self.config.worker =>
+            {
+                Some(self.channel_mirror(publication))
+            }
             ChannelRole::Subscription { publication, .. } => self.find_channel(publication),
             _ => None,
         };
@@ -278,11 +299,14 @@ impl Engine {
             return;
         };
         let subscriptions = std::mem::take(&mut cut.subscriptions);
+        let mirrors = std::mem::take(&mut cut.mirrors);
         if let Some(publication) = cut.publication.take() {
             self.channels[publication]
                 .subscriptions
                 .retain(|&other| other != channel);
+            self.release_channel_mirror(publication);
         }
+        self.end_at_mirrors(mirrors);
         for subscription in subscriptions {
             self.channels[subscription].publication = None;
             self.close_channel(subscription, ChannelEnd::PublicationEnded);

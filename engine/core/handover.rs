@@ -7,8 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::channel_mirrors::Permit;
+use super::channel_table::ChannelName;
 use super::session::ExtensionIds;
-use super::{EncodingKey, PublicationKey};
+use super::{ChannelKey, EncodingKey, PublicationKey};
+use crate::channel::Message;
 use crate::forward::encoding::SenderClock;
 use crate::forward::publication::PublicationSettings;
 
@@ -80,6 +83,56 @@ pub enum Handover {
         encoding: u8,
         /// From the sender report.
         clock: SenderClock,
+    },
+    /// About a data channel.
+    Channel(Box<ChannelHandover>),
+}
+
+/// About a data channel's publication, or its messages.
+pub enum ChannelHandover {
+    /// The first subscription came.
+    Watch {
+        /// Of the sender.
+        mirror: ChannelKey,
+        /// What it receives.
+        name: ChannelName,
+    },
+    /// The last one went.
+    Unwatch {
+        /// Of the sender.
+        mirror: ChannelKey,
+        /// As it was watched.
+        name: ChannelName,
+    },
+    /// The publication has ended, or never was.
+    Ended {
+        /// Whose.
+        mirror: ChannelKey,
+    },
+    /// To all subscriptions of the mirror.
+    Message {
+        /// Whose.
+        mirror: ChannelKey,
+        /// Bytes are counted references.
+        message: Message,
+        /// Until it is taken.
+        _permit: Permit,
+    },
+    /// There was no room for a message.
+    Lost {
+        /// Whose.
+        mirror: ChannelKey,
+    },
+    /// To the publisher, if the subscription may reply.
+    Reply {
+        /// The receiver's channel.
+        publication: ChannelName,
+        /// From whom.
+        replier: ChannelName,
+        /// What it says.
+        message: Message,
+        /// Until it is taken.
+        _permit: Permit,
     },
 }
 

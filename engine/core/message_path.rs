@@ -166,42 +166,53 @@ impl Engine {
         }
         match &channel.settings.role {
             ChannelRole::Publication { .. } => {
-                let mut full = Vec::new();
-                for index in 0..self.channels[from].subscriptions.len() {
-                    let to = self.channels[from].subscriptions[index];
-                    if self.enqueue(to, message.clone()).is_err() {
-                        full.push(to);
-                    }
-                }
-                // Only now: a closed one leaves the list.
-                for to in full {
-                    self.close_channel(to, ChannelEnd::QueueFull);
-                }
+                self.hand_message_over(from, &message);
+                self.fan_message_out(from, &message);
             }
-            ChannelRole::Subscription { .. } => match self.replies_to(from) {
-                Some(publication) => self.send_or_close(publication, message),
-                None => self.counters.discard(Discard::MessageMayNotReply),
-            },
+            ChannelRole::Subscription { .. } => self.reply(from, message),
             ChannelRole::ServerMessages => self.counters.discard(Discard::MessageMayNotReply),
         }
     }
 
-    /// The publication of a subscription that may reply.
-    fn replies_to(&self, subscription: ChannelKey) -> Option<ChannelKey> {
-        let channel = &self.channels[subscription];
-        let publication = channel.publication?;
-        let ChannelRole::Publication {
-            replier: Some(replier),
-        } = &self.channels[publication].settings.role
-        else {
-            return None;
-        };
-        let may = replier.channel_id == channel.settings.id
-            && replier.session_id == self.sessions[channel.session].id;
-        may.then_some(publication)
+    /// To all subscriptions of this worker.
+    pub(super) fn fan_message_out(&mut self, from: ChannelKey, message: &Message) {
+        let mut full = Vec::new();
+        for index in 0..self.channels[from].subscriptions.len() {
+            let to = self.channels[from].subscriptions[index];
+            if self.enqueue(to, message.clone()).is_err() {
+                full.push(to);
+            }
+        }
+        // Only now: a closed one leaves the list.
+        for to in full {
+            self.close_channel(to, ChannelEnd::QueueFull);
+        }
     }
 
-    fn send_or_close(&mut self, to: ChannelKey, message: Message) {
+    /// A subscriber's message for the publisher, if it may reply.
+    fn reply(&mut self, subscription: ChannelKey, message: Message) {
+        let channel = &self.channels[subscription];
+        let Some(publication) = channel.publication else {
+            self.counters.discard(Discard::MessageMayNotReply);
+            return;
+        };
+        if let Some(name) = self.channels[publication].mirrored.clone() {
+            self.hand_reply_over(subscription, name, message);
+            return;
+        }
+        let replier = ChannelName {
+            session_id: self.sessions[channel.session].id.clone(),
+            channel_id: channel.settings.id,
+            worker: self.config.worker,
+        };
+        if self.may_reply(publication, &replier) {
+            self.send_or_close(publication, message);
+        } else {
+            self.counters.discard(Discard::MessageMayNotReply);
+        }
+    }
+
+    pub(super) fn send_or_close(&mut self, to: ChannelKey, message: Message) {
         if self.enqueue(to, message).is_err() {
             self.close_channel(to, ChannelEnd::QueueFull);
         }

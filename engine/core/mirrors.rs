@@ -71,6 +71,7 @@ impl Engine {
                 encoding,
                 clock,
             } => self.take_clock(mirror, encoding, clock, outbox),
+            Handover::Channel(handover) => self.handle_channel_handover(from, *handover),
         }
     }
 

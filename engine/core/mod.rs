@@ -19,6 +19,7 @@ use crate::wire::demux::{DatagramKind, classify};
 
 mod apply;
 mod bandwidth;
+mod channel_mirrors;
 mod channel_table;
 mod channels;
 mod checks;
@@ -38,6 +39,8 @@ mod session;
 mod table;
 mod timers;
 
+use channel_mirrors::MessageRoom;
+use channel_table::ChannelName;
 use channels::Channel;
 use checks::Checks;
 use counters::Counters;
@@ -105,6 +108,9 @@ pub struct Engine {
     handovers: VecDeque<(u16, Handover)>,
     /// Publications of other workers.
     mirrors: HashMap<MirrorName, PublicationKey>,
+    /// Data channels of other workers.
+    channel_mirrors: HashMap<ChannelName, ChannelKey>,
+    message_room: MessageRoom,
     /// The memory of packets that other workers read.
     handed_over: PacketPool,
     /// Compound RTCP packets are built here.
@@ -136,6 +142,8 @@ impl Engine {
             events: VecDeque::new(),
             handovers: VecDeque::new(),
             mirrors: HashMap::new(),
+            channel_mirrors: HashMap::new(),
+            message_room: MessageRoom::default(),
             handed_over: PacketPool::default(),
             rtcp: Vec::with_capacity(outbox::SLOT_LEN),
             switched: Vec::new(),

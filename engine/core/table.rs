@@ -314,7 +314,7 @@ fn subscription(subscription: &proto::Subscription) -> Result<SubscriptionSettin
 }
 
 /// Whether there is such a worker is the engine's to check.
-fn worker(number: u32) -> Result<u16, String> {
+pub fn worker(number: u32) -> Result<u16, String> {
     u16::try_from(number).map_err(|_| format!("there is no worker {number}"))
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::data_peer::{DataPeer, channel, name, run};
 use super::peer::{self, Laboratory, PUBLISHER_SSRC, SUBSCRIBER_SSRC};
 use super::{VP8_DELTA, VP8_KEY};
 use crate::codec::Codec;
 use crate::core::Handover;
-use crate::link::proto::{self, request};
+use crate::link::proto::{self, DataChannelEnd, DataChannelState, data_channel, request};
 use crate::wire::rtcp;
 
 /// A publisher on worker 0; subscribers join worker 1.
@@ -228,4 +229,121 @@ fn a_session_without_its_publisher_carries_nothing_and_a_wrong_worker_is_refused
         .unwrap();
     pair.exchange();
     assert!(pair.labs[1].engine.publications.is_empty());
+}
+
+/// A channel's publisher on worker 0 and two subscribers on worker 1, of which the first may reply.
+struct Chat {
+    pair: Pair,
+    publisher: DataPeer,
+    subscribers: [DataPeer; 2],
+}
+
+impl Chat {
+    fn new() -> Chat {
+        let mut pair = Pair::new(Codec::Opus);
+        let [ours, theirs] = &mut pair.labs;
+        let may_reply = data_channel::Role::Publication(proto::ChannelPublication {
+            replier: Some(name("first", 4)),
+        });
+        let publisher = DataPeer::join(ours, "chatty", &[channel(3, may_reply)]);
+        let receives = data_channel::Role::Subscription(proto::ChannelSubscription {
+            publication: Some(name("chatty", 3)),
+            wait_for_ack_ms: None,
+        });
+        let subscribers = ["first", "second"]
+            .map(|who| DataPeer::join(theirs, who, &[channel(4, receives.clone())]));
+        pair.exchange();
+        Chat {
+            pair,
+            publisher,
+            subscribers,
+        }
+    }
+
+    fn run(&mut self) {
+        for _ in 0..4 {
+            let moment = Duration::from_millis(30);
+            let [first, second] = &mut self.subscribers;
+            run(&mut self.pair.labs[0], &mut [&mut self.publisher], moment);
+            self.pair.exchange();
+            run(&mut self.pair.labs[1], &mut [first, second], moment);
+            self.pair.exchange();
+        }
+    }
+}
+
+#[test]
+fn messages_reach_all_subscribers_of_another_worker_and_the_reply_of_one_comes_back() {
+    let mut chat = Chat::new();
+    chat.publisher.text(3, "hello");
+    for subscriber in &mut chat.subscribers {
+        subscriber.text(4, "heard");
+    }
+    chat.run();
+    for subscriber in &mut chat.subscribers {
+        assert_eq!(subscriber.texts(4), ["hello"]);
+    }
+    assert_eq!(chat.publisher.texts(3), ["heard"]);
+    let refused = "discarded_message_may_not_reply";
+    assert_eq!(chat.pair.labs[0].counter(refused), 1);
+}
+
+#[test]
+fn subscriptions_end_with_their_publication_on_another_worker() {
+    let mut chat = Chat::new();
+    let mut table = chat.pair.labs[0].table(chat.publisher.index);
+    table.data_channels.clear();
+    chat.pair.labs[0].request(peer::apply(table)).unwrap();
+    chat.pair.exchange();
+    let closed = (
+        DataChannelState::Closed.into(),
+        DataChannelEnd::PublicationEnded.into(),
+    );
+    for who in ["first", "second"] {
+        assert_eq!(chat.pair.labs[1].channel_news(who, 4).last(), Some(&closed));
+    }
+    chat.pair.labs[1].close_all();
+    assert!(chat.pair.labs[1].engine.channels.is_empty());
+}
+
+#[test]
+fn a_channels_mirror_goes_with_its_last_subscription() {
+    let mut chat = Chat::new();
+    chat.pair.labs[1].close_all();
+    chat.pair.exchange();
+    assert!(chat.pair.labs[1].engine.channels.is_empty());
+    let mirrors = chat.pair.labs[0].engine.channels.values();
+    assert!(
+        mirrors
+            .into_iter()
+            .all(|channel| channel.mirrors.is_empty())
+    );
+}
+
+#[test]
+fn what_another_worker_does_not_take_closes_reliable_subscriptions_there() {
+    let mut chat = Chat::new();
+    let large = vec![b'x'; 200_000];
+    for _ in 0..90 {
+        let text = String::from_utf8(large.clone()).unwrap();
+        chat.publisher.text(3, &text);
+        let moment = Duration::from_millis(100);
+        run(&mut chat.pair.labs[0], &mut [&mut chat.publisher], moment);
+    }
+    assert!(chat.pair.labs[0].counter("discarded_worker_behind") > 0);
+    chat.pair.exchange();
+    let closed = (
+        DataChannelState::Closed.into(),
+        DataChannelEnd::QueueFull.into(),
+    );
+    assert_eq!(
+        chat.pair.labs[1].channel_news("first", 4).last(),
+        Some(&closed)
+    );
+    chat.publisher.text(3, "room again");
+    run(
+        &mut chat.pair.labs[0],
+        &mut [&mut chat.publisher],
+        Duration::from_millis(100),
+    );
 }
