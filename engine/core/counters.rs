@@ -104,19 +104,28 @@ pub struct Counters {
     pub messages_received: u64,
     /// Messages that went out on data channels, each subscriber's counted.
     pub messages_delivered: u64,
-    discards: [u64; Discard::NAMES.len()],
+    discards: Tally,
+}
+
+struct Tally([u64; Discard::NAMES.len()]);
+
+// Arrays of over 32 derive no default.
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally([0; Discard::NAMES.len()])
+    }
 }
 
 impl Counters {
     /// Counts a packet that goes no further.
     #[inline]
     pub fn discard(&mut self, reason: Discard) {
-        self.discards[reason as usize] += 1;
+        self.discards.0[reason as usize] += 1;
     }
 
     /// Counts several.
     pub fn discard_many(&mut self, reason: Discard, count: u64) {
-        self.discards[reason as usize] += count;
+        self.discards.0[reason as usize] += count;
     }
 
     /// All counts with their names.
@@ -132,7 +141,7 @@ impl Counters {
             ("messages_received", self.messages_received),
             ("messages_delivered", self.messages_delivered),
         ];
-        list.extend(Discard::NAMES.iter().copied().zip(self.discards));
+        list.extend(Discard::NAMES.iter().copied().zip(self.discards.0));
         list
     }
 }
