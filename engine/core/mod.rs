@@ -28,6 +28,7 @@ mod encodings;
 mod extensions;
 mod feedback_path;
 mod handover;
+mod incoming;
 mod message_path;
 mod mirrors;
 pub mod outbox;

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use super::counters::Discard;
 use super::extensions::PassedValues;
+use super::incoming::{learn_stream, restore};
 use super::outbox::{Outbox, SLOT_LEN};
-use super::session::{ExtensionIds, IncomingStream, MAX_LEARNED_STREAMS, Session};
+use super::session::{ExtensionIds, Session};
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, requests};
 use crate::codec::{self, Codec, PictureOffsets};
-use crate::forward::encoding::{Encoding, Received};
+use crate::forward::encoding::Received;
 use crate::forward::publication::{Activity, Origin, Publication};
+use crate::forward::repeats::{Leaving, Repeats};
 use crate::forward::subscription::{Asked, Rewritten, Subscription};
 use crate::srtp;
 use crate::wire::rtp::{Header, HeaderWriter};
@@ -181,8 +183,7 @@ impl Engine {
                     send(
                         source,
                         &rewritten,
-                        None,
-                        false,
+                        Copy::First,
                         subscription,
                         session,
                         outbox,
@@ -273,16 +274,16 @@ impl Engine {
                 ssrc,
                 index: subscription.next_rtx_index(),
             });
-        send(
-            &source,
-            &rewritten,
-            rtx,
-            true,
-            subscription,
-            session,
-            outbox,
-        )
-        .ok()
+        let copy = match rtx {
+            Some(rtx) => Copy::Rtx(rtx),
+            None => {
+                let form = session.extensions;
+                let repeats = &mut subscription.repeats;
+                let repeats = repeats.get_or_insert_with(|| Repeats::new(form));
+                Copy::Plain(repeats.find(form, asked.index)?)
+            }
+        };
+        send(&source, &rewritten, copy, subscription, session, outbox).ok()
     }
 }
 
@@ -295,6 +296,15 @@ struct Source<'a> {
     values: PassedValues<'a>,
     send_time: [u8; 3],
     now: Instant,
+}
+
+/// Which copy of a packet a peer is sent.
+enum Copy {
+    First,
+    /// Again, in the stream of retransmissions.
+    Rtx(Rtx),
+    /// Again, as it was.
+    Plain(Leaving),
 }
 
 /// The stream of a retransmission (RFC 4588 section 4).
@@ -360,91 +370,12 @@ fn record_arrival(
     number.is_some()
 }
 
-/// Finds the stream of an SSRC that was not announced: by its mid (RFC 9143 section 9.2), or by its payload
-/// type where only one publication has it; with simulcast also by its rid (RFC 8852).
-fn learn_stream(
-    session: &mut Session,
-    (publications, encodings): (
-        &slotmap::SlotMap<PublicationKey, Publication>,
-        &slotmap::SlotMap<EncodingKey, Encoding>,
-    ),
-    header: &Header,
-    packet: &[u8],
-) -> Result<IncomingStream, Discard> {
-    if session.learned == MAX_LEARNED_STREAMS {
-        return Err(Discard::TooManyStreams);
-    }
-    let ids = session.extensions;
-    let value_of = |wanted: u8| {
-        let found = header.extensions(packet).find(|&(id, _)| id == wanted);
-        found.filter(|_| wanted != 0).map(|(_, value)| value)
-    };
-    let mid = value_of(ids.mid);
-    let sends = |publication: &Publication| {
-        publication.format(header.payload_type).is_some()
-            || publication.repaired_format(header.payload_type).is_some()
-    };
-    let mut fitting = session.publications.iter().copied().filter(|&key| {
-        let publication = &publications[key];
-        sends(publication) && mid.is_none_or(|mid| publication.settings.mid.as_bytes() == mid)
-    });
-    let key = fitting.next().ok_or(Discard::UnknownStream)?;
-    if fitting.next().is_some() {
-        return Err(Discard::UnknownStream);
-    }
-    let publication = &publications[key];
-    let is_repair = publication.format(header.payload_type).is_none();
-    let rid = value_of(if is_repair { ids.repaired_rid } else { ids.rid });
-    let encoding = match &publication.encodings[..] {
-        [only] => Some(*only),
-        several => several
-            .iter()
-            .copied()
-            .find(|&encoding| rid.is_some_and(|rid| encodings[encoding].rid.as_bytes() == rid)),
-    };
-    let stream = IncomingStream {
-        encoding: encoding.ok_or(Discard::UnknownStream)?,
-        repairs: is_repair.then_some(None),
-    };
-    session.incoming.insert(header.ssrc, stream);
-    session.learned += 1;
-    Ok(stream)
-}
-
-/// Makes the original packet out of a retransmission, in place (RFC 4588 section 4).
-fn restore<'a>(
-    publication: &Publication,
-    repaired_ssrc: Option<u32>,
-    mut header: Header,
-    packet: &'a mut [u8],
-) -> Result<(Header, &'a mut [u8]), Discard> {
-    let ssrc = repaired_ssrc.ok_or(Discard::UnknownStream)?;
-    let payload_type = publication
-        .repaired_format(header.payload_type)
-        .ok_or(Discard::UnknownPayloadType)?
-        .payload_type;
-    let payload = header.payload(packet).map_err(|_| Discard::Malformed)?;
-    let Some((&[high, low], _)) = payload.split_first_chunk::<2>() else {
-        return Err(Discard::PaddingOnly);
-    };
-    header.sequence_number = u16::from_be_bytes([high, low]);
-    header.payload_type = payload_type;
-    header.ssrc = ssrc;
-    packet.copy_within(..header.header_len, 2);
-    let packet = &mut packet[2..];
-    packet[1] = packet[1] & 0x80 | payload_type;
-    packet[2..4].copy_from_slice(&[high, low]);
-    packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
-    Ok((header, packet))
-}
-
 /// Writes the packet as this subscriber is to see it into the outbox, protected.
 #[inline]
 fn send(
     source: &Source<'_>,
     rewritten: &Rewritten,
-    rtx: Option<Rtx>,
-    is_repeated: bool,
+    copy: Copy,
     subscription: &mut Subscription,
     session: &mut Session,
     outbox: &mut Outbox,
@@ -455,13 +386,26 @@ fn send(
         .as_mut()
         .and_then(|transport| transport.outgoing())
         .ok_or(Discard::SubscriberNotConnected)?;
-    let (payload_type, ssrc, index) = match &rtx {
-        Some(rtx) => (rtx.payload_type, rtx.ssrc, rtx.index),
-        None => (
+    let is_rtx = matches!(copy, Copy::Rtx(_));
+    let (payload_type, ssrc, index) = match &copy {
+        Copy::Rtx(rtx) => (rtx.payload_type, rtx.ssrc, rtx.index),
+        Copy::First | Copy::Plain(_) => (
             rewritten.payload_type,
             subscription.settings.ssrc,
             rewritten.index,
         ),
+    };
+    let leaving = match copy {
+        Copy::Plain(leaving) => leaving,
+        Copy::First | Copy::Rtx(_) => {
+            let number = session.transport_sequence;
+            session.transport_sequence = number.wrapping_add(1);
+            Leaving {
+                number,
+                send_time: source.send_time,
+                names_mid: !subscription.mid_known || is_rtx,
+            }
+        }
     };
     let slot = outbox.slot();
     let mut writer = HeaderWriter::new(
@@ -473,16 +417,14 @@ fn send(
         ssrc,
     );
     source.values.select_form(&mut writer, &extensions);
-    if extensions.mid != 0 && (!subscription.mid_known || rtx.is_some()) {
+    if extensions.mid != 0 && leaving.names_mid {
         writer.extension(extensions.mid, subscription.settings.mid.as_bytes());
     }
     if extensions.absolute_send_time != 0 {
-        writer.extension(extensions.absolute_send_time, &source.send_time);
+        writer.extension(extensions.absolute_send_time, &leaving.send_time);
     }
     if extensions.transport_wide_cc != 0 {
-        let number = session.transport_sequence;
-        session.transport_sequence = number.wrapping_add(1);
-        writer.extension(extensions.transport_wide_cc, &number.to_be_bytes());
+        writer.extension(extensions.transport_wide_cc, &leaving.number.to_be_bytes());
     }
     source.values.write(
         &mut writer,
@@ -491,7 +433,7 @@ fn send(
     );
     let header_len = writer.finish();
     let mut length = header_len;
-    if rtx.is_some() {
+    if is_rtx {
         let original = (rewritten.index as u16).to_be_bytes();
         slot[length..length + 2].copy_from_slice(&original);
         length += 2;
@@ -523,16 +465,20 @@ fn send(
         .ok_or(Discard::NotProtected)?;
     outbox.commit(path.socket, path.remote, protected);
     let size = protected as u16;
-    if extensions.transport_wide_cc != 0 {
-        let number = session.transport_sequence.wrapping_sub(1);
-        session.estimator.sent(number, size, source.now);
-    }
-    if is_repeated {
-        session.pacer.extra_sent(size);
-    } else {
+    let is_first = matches!(copy, Copy::First);
+    if is_first {
         session.pacer.media_sent(size);
+        if let Some(repeats) = &mut subscription.repeats {
+            repeats.sent(extensions, index, leaving);
+        }
+    } else {
+        session.pacer.extra_sent(size);
     }
-    if rtx.is_none() {
+    // A plain repeat arrives, if at all, under the number of the packet that it repeats.
+    if extensions.transport_wide_cc != 0 && (is_first || is_rtx) {
+        session.estimator.sent(leaving.number, size, source.now);
+    }
+    if !is_rtx {
         subscription.packet_count = subscription.packet_count.wrapping_add(1);
         let octets = payload.len() as u32;
         subscription.octet_count = subscription.octet_count.wrapping_add(octets);

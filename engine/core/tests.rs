@@ -9,6 +9,7 @@ mod hot_path;
 mod layers;
 mod lite_peer;
 mod peer;
+mod repeats;
 mod simulcast;
 mod switching;
 mod workers;

@@ -10,5 +10,6 @@ pub mod loss;
 pub mod numbering;
 pub mod publication;
 pub mod reception;
+pub mod repeats;
 pub mod subscription;
 pub mod thinning;

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use super::encoding::Received;
 use super::layer_choice::EncodingChoice;
 use super::publication::MediaKind;
+use super::repeats::Repeats;
 use super::thinning::{Passage, Thinning};
 use crate::codec::layer::Layer;
 use crate::codec::{PictureNumbers, PictureOffsets};
-use crate::core::{Discard, EncodingKey, PublicationKey, SessionKey};
+use crate::core::{Discard, EncodingKey, ExtensionIds, PublicationKey, SessionKey};
 
 /// How one of the publication's payload types is called by the receiving peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +110,8 @@ pub struct Subscription {
     rtx_index: u64,
     /// The peer has sent a report on this SSRC: it knows which mid it has.
     pub mid_known: bool,
+    /// Of a peer that asks for packets without RTX.
+    pub repeats: Option<Repeats<ExtensionIds>>,
     /// For sender reports.
     pub packet_count: u32,
     /// Payload bytes, for sender reports.
@@ -177,6 +180,7 @@ impl Subscription {
             last_sent: None,
             rtx_index: 1 + u64::from(seed >> 2),
             mid_known: false,
+            repeats: None,
             packet_count: 0,
             octet_count: 0,
         }
@@ -199,6 +203,7 @@ impl Subscription {
         self.next_outgoing -= turns;
         self.rtx_index &= 0xffff;
         self.mid_known = false;
+        self.repeats = None;
         if let Some(mapping) = &mut self.mapping {
             // What was sent before the last turn cannot be asked for under the new keys.
             let before = turns.saturating_sub(mapping.first_outgoing);

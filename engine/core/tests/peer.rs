@@ -358,9 +358,20 @@ impl Laboratory {
         spent
     }
 
-    /// The same from an address that nobody proved; what it gets back.
+    /// The same; what the engine sends at once is lost on its way.
+    pub fn deliver_and_lose(&mut self, index: usize, datagram: &[u8]) -> Vec<Vec<u8>> {
+        let source = self.peers[index].address;
+        self.hand_over(source, datagram);
+        self.lose()
+    }
+
+    /// From an address that nobody proved; what it gets back.
     pub fn deliver_from_stranger(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
         self.hand_over(SocketAddr::from(([127, 0, 0, 2], 6666)), datagram);
+        self.lose()
+    }
+
+    fn lose(&mut self) -> Vec<Vec<u8>> {
         self.outbox.flush();
         let mut sent = self.sent.lock().expect("not poisoned");
         sent.drain(..).map(|(_, datagram)| datagram).collect()
