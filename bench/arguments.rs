@@ -1,5 +1,7 @@
 //! What to run, from the command line.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::publisher::Media;
 
 pub const USAGE: &str = "\
@@ -15,6 +17,7 @@ Prints a line of JSON for each measurement.
   --bits N         bits a second of a video track (2500000)
   --seconds N      of each measurement (10)
   --sample N       decrypt every Nth packet of a subscriber, and take its latency (1)
+  --bind IP        the address of publishers and subscribers (127.0.0.1)
   --offers         subscribers send the offer (the server does)
   --search         find how many of the publishers can send before packets are lost or late,
                    then measure 10, 50 and 90 % of that
@@ -37,6 +40,8 @@ pub struct Plan {
     pub seconds: u64,
     pub sample: u64,
     pub search: bool,
+    /// Where publishers and subscribers have their sockets.
+    pub bind: IpAddr,
     /// Subscribers offer, not the server.
     pub offers: bool,
     /// Of an audio packet in a meeting, in milliseconds.
@@ -57,6 +62,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let (mut publishers, mut subscribers, mut seconds, mut sample) = (1, 50, 10, 1);
     let (mut bits, mut audio, mut search, mut limit) = (2_500_000, false, false, false);
     let mut offers = false;
+    let mut bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (mut interval, mut control_pid) = (20, None);
     let mut run: fn(Plan) -> Arguments = Arguments::Run;
     while let Some(name) = given.next() {
@@ -80,6 +86,11 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                     "--subscribers" => subscribers = number(&value)? as usize,
                     "--seconds" => seconds = number(&value)?,
                     "--sample" => sample = number(&value)?.max(1),
+                    "--bind" => {
+                        bind = value
+                            .parse()
+                            .map_err(|_| format!("no IP address: {value}"))?
+                    }
                     "--bits" => bits = number(&value)?,
                     "--media" if value == "audio" => audio = true,
                     "--media" if value == "video" => audio = false,
@@ -106,6 +117,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         seconds,
         sample,
         search,
+        bind,
         offers,
         interval,
         control_pid,

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -169,7 +170,7 @@ impl Crowd {
 
     fn add_endpoint(&mut self, streams: Vec<Stream>) -> Result<&Endpoint, String> {
         let index = self.members.len();
-        let endpoint = Endpoint::new(index).map_err(text)?;
+        let endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::LOCALHOST), index).map_err(text)?;
         self.poller.add(&endpoint.socket, index).map_err(text)?;
         self.members.push(Member {
             endpoint,

@@ -1,5 +1,6 @@
 //! Data channels: one publisher of small messages, more and more subscribers, and some that stop reading.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -70,6 +71,7 @@ struct Messages {
     next_timers: Instant,
     /// Microseconds on the way, of each message of a channel that was read.
     latencies: [Vec<u32>; 2],
+    bind: IpAddr,
     pid: u32,
 }
 
@@ -201,6 +203,7 @@ impl Messages {
             next_check: now + CHECK_INTERVAL,
             next_timers: now,
             latencies: [Vec::new(), Vec::new()],
+            bind: plan.bind,
             pid: plan.pid,
         };
         let session = messages.add(WINDOW)?;
@@ -235,7 +238,7 @@ impl Messages {
     /// A session that is connected; gives its ID.
     fn add(&mut self, window: u32) -> Result<String, String> {
         let index = self.clients.len();
-        let mut endpoint = Endpoint::new(index).map_err(text)?;
+        let mut endpoint = Endpoint::new(self.bind, index).map_err(text)?;
         self.poller.add(&endpoint.socket, index).map_err(text)?;
         let session = self.api.new_session()?;
         let offer = sdp::data_offer(&endpoint.own(&self.fingerprint));

@@ -1,7 +1,7 @@
 //! A peer with a socket of its own: checks, handshake, protected packets.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -60,9 +60,9 @@ struct Server {
 }
 
 impl Endpoint {
-    /// A peer that has not begun. `index` makes its user name.
-    pub fn new(index: usize) -> io::Result<Endpoint> {
-        let socket = net::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    /// A peer at `address` that has not begun. `index` makes its user name.
+    pub fn new(address: IpAddr, index: usize) -> io::Result<Endpoint> {
+        let socket = net::bind(SocketAddr::new(address, 0))?;
         Ok(Endpoint {
             address: socket.local_addr()?,
             socket: Rc::new(socket),

@@ -1,6 +1,7 @@
 //! All endpoints in one thread: connect them, let them run, count what arrives.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use switchyard_engine::dtls::Certificate;
@@ -39,6 +40,7 @@ pub struct Load {
     feedbacks: VecDeque<(Instant, usize)>,
     rtcp: Vec<u8>,
     sample: u64,
+    bind: IpAddr,
     pid: u32,
     /// Of each track.
     pub subscribers: usize,
@@ -62,6 +64,7 @@ impl Load {
             feedbacks: VecDeque::new(),
             rtcp: Vec::new(),
             sample: plan.sample,
+            bind: plan.bind,
             pid: plan.pid,
             subscribers: plan.subscribers,
             unreadable: 0,
@@ -164,7 +167,7 @@ impl Load {
 
     pub fn add_endpoint(&mut self) -> Result<&Endpoint, String> {
         let index = self.endpoints.len();
-        let endpoint = Endpoint::new(index).map_err(text)?;
+        let endpoint = Endpoint::new(self.bind, index).map_err(text)?;
         self.poller.add(&endpoint.socket, index).map_err(text)?;
         self.endpoints.push(endpoint);
         Ok(&self.endpoints[index])

@@ -17,9 +17,10 @@ const usage = `usage: npm run bench -- [options]
   --first-frame     time from tracks/new to the first decoded frame in Chromium
   --search          the highest load before 0.1 % of packets are lost or p99 passes 20 ms,
                     the cost of a packet at 10, 50 and 90 % of it, and the bare limit of this machine
-  --peers           the same load on other SFUs beside this tree's engine, by turns: LiveKit and a minimal fan-out on
-                    Pion (both Go, built on first use); 1 publisher and 4, unless --publishers is given
-  --peer NAME       only this one of them: pion, livekit; again for another one
+  --peers           the same load on other SFUs beside this tree's engine, by turns: a minimal fan-out on Pion and
+                    LiveKit (both Go, built on first use) and Janus (Debian's package, installed on first use);
+                    1 publisher and 4, unless --publishers is given
+  --peer NAME       only this one of them: pion, livekit, janus; again for another one
   --datachannels    messages to 1, 10, 100 and 500 subscribers, and what others get while some read nothing
   --growth          1 to 1,000 subscribers, meetings of 10 to 50, 10,000 idle sessions; draws docs/pictures/growth-*.svg
   --limit           the bare limit alone: encrypt and send, with no server around it

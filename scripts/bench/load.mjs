@@ -12,13 +12,15 @@ export function load(server, values, names) {
     ...given.flatMap((name) => [`--${name}`, values[name]]),
     ...(values.search ? ['--search'] : []),
     ...(server.offers ? ['--offers'] : []),
+    ...(server.bind !== undefined ? ['--bind', server.bind] : []),
   ]);
 }
 
 /** The server as the generator's command line names it. */
 export const target = ({ base, app, secret, pid, controlPid }) => [
   ...['--base', base, '--app', app, '--secret', secret],
-  ...['--pid', String(pid), '--control-pid', String(controlPid)],
+  ...['--pid', String(pid)],
+  ...(controlPid === undefined ? [] : ['--control-pid', String(controlPid)]),
 ];
 
 /** Messages of one publisher to more and more subscribers, and some that stop reading. */

@@ -1,10 +1,11 @@
 /** The same load on other servers and on this tree's engine, by turns. */
 import { load } from '../load.mjs';
 import { startServer } from '../server.mjs';
+import { janus } from './janus.mjs';
 import { livekit } from './livekit.mjs';
 import { pion } from './pion.mjs';
 
-export const known = { pion, livekit };
+export const known = { pion, livekit, janus };
 
 const ROUNDS = 2;
 /** Of each measurement, unless given. */

@@ -1,13 +1,17 @@
 import { createHmac } from 'node:crypto';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { target } from '../load.mjs';
 import { plan, summary } from './beside.mjs';
 import { operation, serveFront } from './front.mjs';
+import { configuration, outward, videoRoom } from './janus.mjs';
 import { token } from './livekit.mjs';
 
 describe('what to run', () => {
   test('all peers, one publisher and four', () => {
     const { peers, loads, rounds } = plan({ subscribers: '20' });
-    expect(peers).toEqual(['pion', 'livekit']);
+    expect(peers).toEqual(['pion', 'livekit', 'janus']);
     expect(loads).toEqual([
       { seconds: '5', subscribers: '20', publishers: '1' },
       { seconds: '5', subscribers: '20', publishers: '4' },
@@ -27,6 +31,13 @@ describe('what to run', () => {
   test.each(['toString', 'sfu'])('no peer is called %s', (name) => {
     expect(() => plan({ peer: [name] })).toThrow(`no peer is called ${name}`);
   });
+});
+
+test('a server without control has no process of it', () => {
+  const peer = { base: 'http://127.0.0.1:1/v1', app: 'none', secret: 'none', pid: 5 };
+  const named = target(peer);
+  expect(named.slice(-2)).toEqual(['--pid', '5']);
+  expect(target({ ...peer, controlPid: 6 })).toEqual([...named, '--control-pid', '6']);
 });
 
 test('the summary has medians, and what each costs beside the first one', () => {
@@ -105,4 +116,69 @@ test("LiveKit's token is signed and names room and participant", () => {
     video: { room: 'room0', roomJoin: true },
   });
   expect(signature).toBe(createHmac('sha256', 'secret').update(`${head}.${claims}`).digest('base64url'));
+});
+
+describe('Janus', () => {
+  const address = (family: string, ip: string, internal: boolean) => ({ family, address: ip, internal });
+
+  test('is measured on the first address that is not loopback', () => {
+    const lo = [address('IPv4', '127.0.0.1', true)];
+    const eth0 = [address('IPv6', '2001:db8::1', false), address('IPv4', '198.51.100.7', false)];
+    expect(outward({ lo, eth0 })).toEqual({ name: 'eth0', address: '198.51.100.7' });
+    expect(() => outward({ lo })).toThrow('other than loopback');
+    expect(configuration(8088, 'eth0')['janus.jcfg']).toContain('ice_enforce_list = "eth0"');
+  });
+
+  describe('has a room for each publisher', () => {
+    /** Messages of the plugin as they came: the handle's number and what it is asked. */
+    const asked: [string, { request: string; room?: number }, { type: string; sdp: string }?][] = [];
+    let poll: ServerResponse | undefined;
+    let handles = 0;
+    const answer = (request: string) => {
+      if (request === 'publish') return { plugindata: { data: {} }, jsep: { type: 'answer', sdp: 'answer' } };
+      if (request === 'start') return { plugindata: { data: { error: 'no such stream' } } };
+      return { plugindata: { data: { id: 7 } }, jsep: { type: 'offer', sdp: 'offer' } };
+    };
+    /** As Janus does, it acknowledges a request, and answers by an event of the session's long poll. */
+    const server = createServer(async (request, response) => {
+      if (request.method === 'GET') {
+        poll = response;
+        return;
+      }
+      const { janus, body, jsep, transaction } = await new Response(request as unknown as BodyInit).json();
+      if (janus === 'attach') return response.end(JSON.stringify({ data: { id: ++handles } }));
+      asked.push([request.url ?? '', body, jsep]);
+      if (body.request === 'create')
+        return response.end(JSON.stringify({ janus: 'success', plugindata: { data: {} } }));
+      response.end(JSON.stringify({ janus: 'ack' }));
+      poll?.end(JSON.stringify([{ janus: 'event', transaction, ...answer(body.request) }]));
+    });
+    let room: ReturnType<typeof videoRoom>;
+    beforeAll(async () => {
+      await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+      room = videoRoom(`http://127.0.0.1:${(server.address() as AddressInfo).port}/janus/1`);
+    });
+    afterAll(() => {
+      room.close();
+      server.closeAllConnections();
+      server.close();
+    });
+
+    test('which others join', async () => {
+      const { track, answer } = await room.signalling.publish('mine');
+      expect({ track, answer }).toEqual({ track: { room: 1, feed: 7 }, answer: 'answer' });
+      expect(asked.map(([handle, { request }]) => [handle, request])).toEqual([
+        ['/janus/1/1', 'create'],
+        ['/janus/1/1', 'join'],
+        ['/janus/1/1', 'publish'],
+      ]);
+      expect(asked[2]?.[2]).toEqual({ type: 'offer', sdp: 'mine' });
+      const { sdp, accept } = await room.signalling.subscribe(track);
+      expect(sdp).toBe('offer');
+      expect(asked[3]?.[1]).toMatchObject({ room: 1, ptype: 'subscriber', streams: [{ feed: 7 }] });
+      await expect(accept('ours')).rejects.toThrow('no such stream');
+      expect(asked[4]?.[2]).toEqual({ type: 'answer', sdp: 'ours' });
+      expect((await room.signalling.publish('more')).track.room).toBe(2);
+    });
+  });
 });
