@@ -195,6 +195,17 @@ test('items that cannot be fail by themselves', async () => {
   ]);
 });
 
+test('an ID of another session is none of ours, and what it names there stays as it was', async () => {
+  const [owner, stranger] = [(await connected()).sessionId, (await connected()).sessionId];
+  const [{ id }] = (await open(owner, local('theirs'))).body.dataChannels;
+  const before = server.fake.tables.get(owner);
+  const closed = await operation('PUT', stranger, 'close', { dataChannels: [{ id }] });
+  expect(closed.body.dataChannels).toMatchObject([{ id, errorCode: 'close_track_error' }]);
+  const updated = await operation('PUT', stranger, 'update', { dataChannels: [{ id, canReply: true }] });
+  expect(updated.body.dataChannels).toMatchObject([{ id, errorCode: 'update_track_error' }]);
+  expect(server.fake.tables.get(owner)).toBe(before);
+});
+
 test('a session has a bounded number of channels, and its IDs stay small', async () => {
   const { sessionId } = await connected();
   const names = (from: number) => Array.from({ length: 64 }, (_, at) => local(String(from + at)));

@@ -10,9 +10,11 @@ const DATA_HEADER: usize = 16;
 const DATA: u8 = 0;
 const SACK: u8 = 3;
 /// Of a SACK: header, cumulative TSN, then the window (RFC 9260 section 3.3.4).
-const SACK_WINDOW: usize = COMMON_HEADER + 8;
-/// Chunks that may wait for a missing one.
+const SACK_TSN: usize = COMMON_HEADER + 4;
+/// Chunks that may wait to be read.
 const MAX_HELD: usize = 16_384;
+/// Of those, what may wait for a missing one. It needs room when it comes: else nothing that waits is ever read.
+const MAX_AHEAD: usize = MAX_HELD / 2;
 
 /// What the association holds for the peer, as far as it can be seen from outside.
 pub struct Gate {
@@ -20,6 +22,8 @@ pub struct Gate {
     local_port: u16,
     window: u32,
     held: usize,
+    /// The TSN that goes on where nothing is missing; none before our first SACK.
+    expected: Option<u32>,
 }
 
 impl Gate {
@@ -30,6 +34,7 @@ impl Gate {
             local_port,
             window,
             held: 0,
+            expected: None,
         }
     }
 
@@ -43,22 +48,35 @@ impl Gate {
         }
         let mut chunks = packet.get(COMMON_HEADER..).ok_or(Rejected)?;
         let mut data = 0;
+        let mut limit = MAX_HELD;
+        let mut expected = self.expected;
         while let Some(&[kind, _, high, low]) = chunks.first_chunk::<4>() {
             let length = usize::from(u16::from_be_bytes([high, low]));
             if length < 4 || length > chunks.len() {
                 return Err(Rejected);
             }
             if kind == DATA {
-                check_data(&chunks[..length])?;
-                data += 1;
+                let tsn = check_data(&chunks[..length])?;
+                match expected.map(|next| tsn.wrapping_sub(next).cast_signed()) {
+                    Some(..0) => {}
+                    Some(1..) => {
+                        limit = MAX_AHEAD;
+                        data += 1;
+                    }
+                    Some(0) | None => {
+                        expected = expected.map(|next| next.wrapping_add(1));
+                        data += 1;
+                    }
+                }
             }
             let next = length.next_multiple_of(4).min(chunks.len());
             chunks = &chunks[next..];
         }
-        if data > 0 && self.held + data > MAX_HELD {
+        if data > 0 && self.held + data > limit {
             return Err(Rejected);
         }
         self.held += data;
+        self.expected = expected;
         Ok(())
     }
 
@@ -73,22 +91,27 @@ impl Gate {
         if packet.get(COMMON_HEADER) != Some(&SACK) {
             return;
         }
-        if let Some(&window) = packet
-            .get(SACK_WINDOW..)
-            .and_then(|rest| rest.first_chunk::<4>())
-        {
-            let bytes = self.window.saturating_sub(u32::from_be_bytes(window));
-            self.held = self.held.min(bytes as usize);
+        let Some(&[a, b, c, d, e, f, g, h]) = packet
+            .get(SACK_TSN..)
+            .and_then(|rest| rest.first_chunk::<8>())
+        else {
+            return;
+        };
+        let next = u32::from_be_bytes([a, b, c, d]).wrapping_add(1);
+        if (self.expected).is_none_or(|expected| next.wrapping_sub(expected).cast_signed() > 0) {
+            self.expected = Some(next);
         }
+        let bytes = self.window.saturating_sub(u32::from_be_bytes([e, f, g, h]));
+        self.held = self.held.min(bytes as usize);
     }
 }
 
-/// RFC 9260 section 3.3.1.
-fn check_data(chunk: &[u8]) -> Result<(), Rejected> {
+/// The TSN (RFC 9260 section 3.3.1).
+fn check_data(chunk: &[u8]) -> Result<u32, Rejected> {
     let payload = chunk.len().checked_sub(DATA_HEADER).ok_or(Rejected)?;
     let stream = u16::from_be_bytes([chunk[8], chunk[9]]);
     if payload == 0 || stream >= STREAMS {
         return Err(Rejected);
     }
-    Ok(())
+    Ok(u32::from_be_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]))
 }

@@ -67,6 +67,32 @@ fn the_gate_bounds_what_waits_and_forgets_it_when_our_window_is_open_again() {
     assert!(gate.check(&data(0, 1)).is_ok());
 }
 
+/// A data chunk with a TSN, the whole of a message.
+fn numbered(tsn: u32) -> Vec<u8> {
+    let mut packet = data(0, 1);
+    packet[16..20].copy_from_slice(&tsn.to_be_bytes());
+    packet
+}
+
+#[test]
+fn the_gate_keeps_room_for_what_is_missing_and_counts_nothing_twice() {
+    let mut gate = Gate::new(5000, 5000, 1 << 20);
+    let mut sack = vec![0; 28];
+    sack[12] = 3;
+    sack[16..20].copy_from_slice(&u32::MAX.to_be_bytes());
+    sack[20..24].copy_from_slice(&(1u32 << 20).to_be_bytes());
+    gate.sent(&sack);
+    assert!(gate.check(&numbered(0)).is_ok());
+    let ahead = (2..40_000).filter(|&tsn| gate.check(&numbered(tsn)).is_ok());
+    let ahead = ahead.count();
+    assert!(ahead < 16_384, "{ahead}");
+    for _ in 0..40_000 {
+        assert!(gate.check(&numbered(0)).is_ok(), "had before");
+    }
+    let missing = (1..4_000).filter(|&tsn| gate.check(&numbered(tsn)).is_ok());
+    assert_eq!(missing.count(), 3_999);
+}
+
 /// CRC-32C (RFC 9260 appendix A), bit by bit.
 fn checksum(packet: &[u8]) -> u32 {
     let mut crc = !0_u32;
