@@ -26,6 +26,8 @@ const usage = `usage: npm run bench -- [options]
   --limit           the bare limit alone: encrypt and send, with no server around it
 
   --engine PATH     an engine to measure instead of this tree's; again for another one beside it
+  --workers N       with so many worker threads; again for another number beside it; \`N,spread\` places sessions by load
+                    alone, so that tracks are handed over between workers
   --rounds N        measures each server N times, in turn (1; 3 where there are several)
   --publishers N    --subscribers N  --media video|audio  --bits N  --seconds N  --sample N
                     the load, as of \`switchyard-bench\`: sessions that publish one track each, and sessions
@@ -43,6 +45,7 @@ const { values } = parseArgs({
     datachannels: { type: 'boolean' },
     growth: { type: 'boolean' },
     engine: { type: 'string', multiple: true },
+    workers: { type: 'string', multiple: true },
     rounds: { type: 'string' },
     ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
   },
@@ -57,7 +60,8 @@ async function measure() {
   if (values.growth) return growth(engines[0]);
   const servers = [];
   try {
-    for (const engine of engines) servers.push(await startServer(engine));
+    for (const engine of engines)
+      for (const workers of values.workers ?? [undefined]) servers.push(await startServer(engine, workers));
     if (values['first-frame']) return await firstFrame(servers);
     if (values.datachannels) return await dataChannels(servers[0], values.seconds);
     const rounds = Number(values.rounds ?? (servers.length > 1 ? 3 : 1));

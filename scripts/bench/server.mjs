@@ -10,8 +10,11 @@ import { fileURLToPath } from 'node:url';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** Starts both; `pid` is the engine's, `controlPid` control's, `base`, `app` and `secret` are what a client needs. */
-export async function startServer(engine) {
+/**
+ * Starts both; `pid` is the engine's, `controlPid` control's, `base`, `app` and `secret` are what a client needs.
+ * `workers`: how many, and after a comma how sessions are placed on them.
+ */
+export async function startServer(engine, workers) {
   const dataDir = mkdtempSync(join(tmpdir(), 'switchyard-bench-'));
   const port = await freeTcpPort();
   const app = randomBytes(16).toString('hex');
@@ -24,7 +27,8 @@ export async function startServer(engine) {
       SWITCHYARD_DATA_DIR: dataDir,
       SWITCHYARD_HOST: '127.0.0.1',
       SWITCHYARD_PORT: String(port),
-      SWITCHYARD_MEDIA_PORT: String(await freeUdpPort()),
+      SWITCHYARD_MEDIA_PORT: '0',
+      ...workerSettings(workers),
       SWITCHYARD_LISTEN: '127.0.0.1',
       SWITCHYARD_TURN: 'off',
       SWITCHYARD_APP_ID: app,
@@ -44,9 +48,10 @@ export async function startServer(engine) {
   try {
     const pid = await enginePid(child);
     const origin = `http://127.0.0.1:${port}`;
-    const name = relative(root, resolve(engine));
+    const path = relative(root, resolve(engine));
+    const name = path.startsWith('..') ? engine : path;
     return {
-      name: name.startsWith('..') ? engine : name,
+      name: workers === undefined ? name : `${name}, workers ${workers}`,
       pid,
       controlPid: child.pid,
       origin,
@@ -59,6 +64,12 @@ export async function startServer(engine) {
     await stop();
     throw error;
   }
+}
+
+function workerSettings(workers) {
+  if (workers === undefined) return {};
+  const [count, placement = 'together'] = workers.split(',');
+  return { SWITCHYARD_WORKERS: count, SWITCHYARD_PLACEMENT: placement };
 }
 
 /** Control's log names the engine's process, stdout says when both are ready. */
