@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::Sub;
 
-/// CPU seconds (proc(5), stat's utime and stime).
+/// CPU seconds.
 #[derive(Clone, Copy)]
 pub struct Cpu {
     pub user: f64,
@@ -28,18 +28,34 @@ impl Sub for Cpu {
     }
 }
 
-/// What a process has used so far.
+/// What a process has used so far. The sum is exact; how it is divided is sampled by the kernel in hundredths of a second.
 pub fn cpu(pid: u32) -> Result<Cpu, String> {
     let stat = read(pid, "stat")?;
     // The name stands in parentheses and may hold spaces.
     let after = stat.rsplit(')').next().unwrap_or_default();
-    // USER_HZ is 100 on every Linux that Rust runs on.
-    let field = |index: usize| -> Option<f64> {
-        let ticks: f64 = after.split_whitespace().nth(index)?.parse().ok()?;
-        Some(ticks / 100.0)
-    };
-    let (user, system) = field(11).zip(field(12)).ok_or("no utime in stat")?;
-    Ok(Cpu { user, system })
+    let ticks = |index: usize| -> Option<f64> { after.split_whitespace().nth(index)?.parse().ok() };
+    let (user, system) = ticks(11).zip(ticks(12)).ok_or("no utime in stat")?;
+    let all = on_cpu(pid)?;
+    let user = all * user / (user + system).max(1.0);
+    Ok(Cpu {
+        user,
+        system: all - user,
+    })
+}
+
+/// Seconds that the process's threads have run; of those that have ended nothing is told.
+fn on_cpu(pid: u32) -> Result<f64, String> {
+    let path = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&path).map_err(|error| format!("{path}: {error}"))?;
+    let mut nanoseconds = 0.0;
+    for thread in threads.flatten() {
+        let path = thread.path().join("schedstat");
+        // A thread may end while its line is looked for.
+        let line = fs::read_to_string(path).unwrap_or_default();
+        let first = line.split_whitespace().next();
+        nanoseconds += first.and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    }
+    Ok(nanoseconds / 1e9)
 }
 
 /// Resident memory in bytes.
