@@ -100,9 +100,9 @@ test.each([
   const { framesDecoded, framesDropped, keyFramesDecoded, pliCount, totalFreezesDuration } = after;
   const figures = { framesDecoded, framesDropped, keyFramesDecoded, pliCount, totalFreezesDuration };
   console.log(codec, scalable.scalabilityMode, figures);
-  // Decoders were not at a loss: they asked for hardly a key frame beyond the one that begins a picture. What came in a
-  // bunch, after the narrow link's queue, may have been too late to be shown.
-  expect(pliCount).toBeLessThan(4);
+  // Decoders were not at a loss: then they ask for a key frame every second or more often. While the link narrows its queue
+  // overflows, and what came in a bunch may have been too late to be shown.
+  expect(pliCount).toBeLessThan(8);
   expect(framesDropped).toBeLessThan(framesDecoded * 0.35);
   await publisher.close();
   await viewer.close();
