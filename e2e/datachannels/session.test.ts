@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
-import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
+import { arrives, camera, connect, counter, midsOf } from '../harness/checks.ts';
 import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
 import { until } from '../harness/until.ts';
 
@@ -70,6 +70,9 @@ test('only the one that may reply is heard, and only by the publisher; a new gra
       dataChannels: [{ ...remote('chat'), canReply }],
     });
   await text(first, 'chat', 'not granted');
+  // A grant goes another way than the message, and could overtake it.
+  const refused = () => counter(switchyard, 'discarded_message_may_not_reply');
+  await until('a reply that is refused', refused, (count) => count === 1);
   await grant(0, true);
   await text(first, 'chat', 'first');
   await hears(publisher, 'chat', 'first');

@@ -58,3 +58,9 @@ export async function isEncryptedByGcm(endpoint: Endpoint): Promise<Transport> {
   expect(transport.srtpCipher).toMatch(/AEAD_AES_(128|256)_GCM/);
   return transport;
 }
+
+/** What the engine has counted under this name. */
+export async function counter({ origin }: Switchyard, name: string): Promise<number> {
+  const text = await (await fetch(`${origin}/metrics`)).text();
+  return Number(new RegExp(`^switchyard_engine_${name} (\\d+)$`, 'm').exec(text)?.[1]);
+}

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
-import { arrives, connect, midsOf } from '../harness/checks.ts';
+import { arrives, connect, counter, midsOf } from '../harness/checks.ts';
 import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
 import { until } from '../harness/until.ts';
 
@@ -35,10 +35,7 @@ const shows = (viewer: Endpoint, mid: string, rid: string) =>
     (entry) => entry?.frameWidth === widths[rid],
   );
 
-async function handedOver(): Promise<number> {
-  const text = await (await fetch(`${switchyard.origin}/metrics`)).text();
-  return Number(/^switchyard_engine_packets_handed_over (\d+)$/m.exec(text)?.[1]);
-}
+const handedOver = (): Promise<number> => counter(switchyard, 'packets_handed_over');
 
 test('viewers on both workers see simulcast and hear sound, also after control died', async () => {
   const publisher = await browser.open();
