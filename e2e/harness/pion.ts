@@ -29,6 +29,8 @@ export interface PionLine {
   readonly description?: string;
   readonly inOrder?: boolean;
   readonly last?: number;
+  readonly perSecond?: number;
+  readonly longestPauseMs?: number;
 }
 
 export type PionOption = '-echo' | '-lite';
@@ -45,9 +47,12 @@ export interface PionChannels {
   readonly names: readonly string[];
   /** The session to receive from; without it the channels are published. */
   readonly from?: string;
-  readonly relay: number;
+  /** Reach the server by this port. */
+  readonly relay?: number;
   readonly count: number;
   readonly perSecond: number;
+  /** Publish tracks `audio` and `video` over the same connection. */
+  readonly media?: boolean;
 }
 
 const binary = join(repository, '.test-output/pion');
@@ -71,10 +76,11 @@ export function startPion(
 }
 
 export function startPionChannels(switchyard: Switchyard, wanted: PionChannels): Pion {
-  const { names, from, relay, count, perSecond } = wanted;
+  const { names, from, relay = 0, count, perSecond, media = false } = wanted;
   return start(switchyard, [
     ...['-channels', names.join(','), '-relay', `${relay}`, '-count', `${count}`, '-rate', `${perSecond}`],
     ...(from === undefined ? [] : ['-from', from]),
+    ...(media ? ['-media'] : []),
   ]);
 }
 

@@ -115,6 +115,36 @@ func (c client) pull(pc *webrtc.PeerConnection, session string, wanted []string,
 	return c.call("PUT", "/sessions/"+session+"/renegotiate", message{SessionDescription: pc.LocalDescription()}, &struct{}{})
 }
 
+// publish offers what pc sends and publishes each track under its ID.
+func (c client) publish(pc *webrtc.PeerConnection, session string) error {
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		return err
+	}
+	if err := setAndGather(pc, offer); err != nil {
+		return err
+	}
+	request := message{SessionDescription: pc.LocalDescription()}
+	for _, transceiver := range pc.GetTransceivers() {
+		name := transceiver.Sender().Track().ID()
+		request.Tracks = append(request.Tracks, trackObject{Location: "local", Mid: transceiver.Mid(), TrackName: name})
+	}
+	var reply message
+	if err := c.call("POST", "/sessions/"+session+"/tracks/new", request, &reply); err != nil {
+		return err
+	}
+	if reply.SessionDescription == nil {
+		return fmt.Errorf("the push brought no answer")
+	}
+	if err := pc.SetRemoteDescription(*reply.SessionDescription); err != nil {
+		return err
+	}
+	for _, track := range reply.Tracks {
+		say(line{Event: "pushed", SessionID: session, TrackName: track.TrackName, Mid: track.Mid, Description: track.ErrorCode})
+	}
+	return nil
+}
+
 func setAndGather(pc *webrtc.PeerConnection, description webrtc.SessionDescription) error {
 	gathered := webrtc.GatheringCompletePromise(pc)
 	if err := pc.SetLocalDescription(description); err != nil {

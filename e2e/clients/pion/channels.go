@@ -40,6 +40,8 @@ type channels struct {
 	from      string
 	count     int
 	perSecond int
+	// Publish media over the same connection.
+	media bool
 	// Closed when the sending shall begin.
 	begin <-chan struct{}
 }
@@ -55,6 +57,11 @@ func (d channels) run() (*webrtc.PeerConnection, error) {
 	// `new` needs a connected transport, and says 425 before.
 	if err := connected(pc); err != nil {
 		return pc, err
+	}
+	if d.media {
+		if err := publishMedia(d.c, pc, session); err != nil {
+			return pc, fmt.Errorf("media: %w", err)
+		}
 	}
 	request := channelMessage{}
 	for _, name := range d.names {
@@ -151,20 +158,27 @@ func open(pc *webrtc.PeerConnection, name string, id uint16, ordered *bool, retr
 	})
 }
 
-// send counts by the clock, at a pace that a lossy link carries.
+// More waits only in the server or the link: the rate is then what those take.
+const sendBuffer = 1 << 20
+
+// send counts by the clock, and says what rate the server acknowledged.
 func (d channels) send(channel *webrtc.DataChannel) {
 	<-d.begin
 	begin := time.Now()
 	for sent := 0; sent < d.count; time.Sleep(5 * time.Millisecond) {
 		due := min(d.count, 1+int(time.Since(begin).Seconds()*float64(d.perSecond)))
-		for ; sent < due; sent++ {
+		for ; sent < due && (sent%64 != 0 || channel.BufferedAmount() < sendBuffer); sent++ {
 			if err := channel.SendText(strconv.Itoa(sent) + " "); err != nil {
 				say(line{Event: "error", Description: err.Error()})
 				return
 			}
 		}
 	}
-	say(line{Event: "sent", TrackName: channel.Label()})
+	for channel.BufferedAmount() > 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	rate := int(float64(d.count) / time.Since(begin).Seconds())
+	say(line{Event: "sent", TrackName: channel.Label(), Packets: d.count, PerSecond: rate})
 }
 
 func receive(channel *webrtc.DataChannel) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -50,32 +49,7 @@ func (e *echo) push(wanted []string) error {
 		e.tracks[name], e.asked[name] = track, make(chan struct{}, 1)
 		go e.listen(transceiver.Sender(), e.asked[name])
 	}
-	offer, err := pc.CreateOffer(nil)
-	if err != nil {
-		return err
-	}
-	if err := setAndGather(pc, offer); err != nil {
-		return err
-	}
-	request := message{SessionDescription: pc.LocalDescription()}
-	for _, transceiver := range pc.GetTransceivers() {
-		name := transceiver.Sender().Track().ID()
-		request.Tracks = append(request.Tracks, trackObject{Location: "local", Mid: transceiver.Mid(), TrackName: name})
-	}
-	var reply message
-	if err := e.c.call("POST", "/sessions/"+session+"/tracks/new", request, &reply); err != nil {
-		return err
-	}
-	if reply.SessionDescription == nil {
-		return fmt.Errorf("the push brought no answer")
-	}
-	if err := pc.SetRemoteDescription(*reply.SessionDescription); err != nil {
-		return err
-	}
-	for _, track := range reply.Tracks {
-		say(line{Event: "pushed", SessionID: session, TrackName: track.TrackName, Mid: track.Mid, Description: track.ErrorCode})
-	}
-	return nil
+	return e.c.publish(pc, session)
 }
 
 func (e *echo) listen(sender *webrtc.RTPSender, asked chan struct{}) {
@@ -108,7 +82,7 @@ func (e *echo) forward(pc *webrtc.PeerConnection, track *webrtc.TrackRemote, mid
 	}
 	count := line{Event: "received", Mid: mid, TrackName: name, Kind: track.Kind().String()}
 	var last uint16
-	var reported time.Time
+	var reported, arrived time.Time
 	for {
 		packet, _, err := track.ReadRTP()
 		if err != nil {
@@ -119,6 +93,10 @@ func (e *echo) forward(pc *webrtc.PeerConnection, track *webrtc.TrackRemote, mid
 			count.Gaps++
 		}
 		last = packet.SequenceNumber
+		if count.Packets > 0 {
+			count.LongestPauseMs = max(count.LongestPauseMs, time.Since(arrived).Milliseconds())
+		}
+		arrived = time.Now()
 		count.Packets++
 		if track.Codec().MimeType == webrtc.MimeTypeVP8 && isVP8KeyFrame(packet.Payload) {
 			count.KeyFrames++

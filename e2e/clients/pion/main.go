@@ -2,7 +2,7 @@
 //
 // Usage: pion -api URL -secret S -pull session/track,session/track [-echo] [-lite]
 //
-//	pion -api URL -secret S -channels name,name [-from SESSION] [-relay PORT] [-count N] [-rate N]
+//	pion -api URL -secret S -channels name,name [-from SESSION] [-relay PORT] [-count N] [-rate N] [-media]
 //
 // It prints one JSON object a line and ends with its standard input. A line on that begins the sending on channels.
 package main
@@ -36,6 +36,9 @@ type line struct {
 	Description string `json:"description,omitempty"`
 	InOrder     bool   `json:"inOrder,omitempty"`
 	Last        int    `json:"last,omitempty"`
+	PerSecond   int    `json:"perSecond,omitempty"`
+	// Between two packets that followed each other.
+	LongestPauseMs int64 `json:"longestPauseMs,omitempty"`
 }
 
 var printing sync.Mutex
@@ -57,10 +60,11 @@ func main() {
 	relay := flag.Int("relay", 0, "reach the server by this port")
 	count := flag.Int("count", 0, "messages to send on each channel")
 	rate := flag.Int("rate", 500, "messages a second on each channel")
+	withMedia := flag.Bool("media", false, "publish audio and video beside the channels")
 	flag.Parse()
 	if *names != "" {
 		begin := make(chan struct{})
-		d := channels{client{*api, *secret, *lite}, *relay, strings.Split(*names, ","), *from, *count, *rate, begin}
+		d := channels{client{*api, *secret, *lite}, *relay, strings.Split(*names, ","), *from, *count, *rate, *withMedia, begin}
 		pc, err := d.run()
 		if err != nil {
 			say(line{Event: "error", Description: err.Error()})
