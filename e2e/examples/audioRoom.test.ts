@@ -4,7 +4,8 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { launchChromium } from '../harness/browsers.ts';
-import { freeTcpPort, repository, type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { freeTcpPort } from '../harness/ports.ts';
+import { repository, type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
 import { until } from '../harness/until.ts';
 
 let switchyard: Switchyard;

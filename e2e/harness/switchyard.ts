@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freeMediaPorts, freeTcpPort } from './ports.ts';
 import { until } from './until.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -42,7 +41,8 @@ export async function startSwitchyard(
 ): Promise<Switchyard> {
   const dataDir = await mkdtemp(join(tmpdir(), 'switchyard-e2e-'));
   const port = await freeTcpPort();
-  const mediaPort = await freeMediaPort();
+  const workers = settings.SWITCHYARD_WORKERS ?? process.env.SWITCHYARD_WORKERS ?? '1';
+  const mediaPort = await freeMediaPorts(Number(workers));
   const appId = randomBytes(16).toString('hex');
   const secret = randomBytes(24).toString('hex');
   const accountId = randomBytes(16).toString('hex');
@@ -168,43 +168,4 @@ function processesNaming(program: string, text: string): number[] {
         return false;
       }
     });
-}
-
-export function freeTcpPort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-/** For UDP, which the kernel chooses, and for TCP beside it. */
-async function freeMediaPort(): Promise<number> {
-  for (;;) {
-    const port = await freeUdpPort();
-    if (await isFreeForTcp(port)) return port;
-  }
-}
-
-function isFreeForTcp(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, () => server.close(() => resolve(true)));
-  });
-}
-
-function freeUdpPort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const socket = createSocket('udp4');
-    socket.once('error', reject);
-    socket.bind(0, '127.0.0.1', () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
-  });
 }

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
-import { freeTcpPort, type Switchyard, startSwitchyard } from './switchyard.ts';
+import { freeTcpPort } from './ports.ts';
+import { type Switchyard, startSwitchyard } from './switchyard.ts';
 
 export interface IceServers {
   readonly iceServers: readonly {

@@ -12,7 +12,6 @@ beforeAll(async () => {
   switchyard = await startSwitchyard('127.0.0.1', {
     SWITCHYARD_WORKERS: '2',
     SWITCHYARD_PLACEMENT: 'spread',
-    SWITCHYARD_MEDIA_PORT: '0',
   });
   browser = await startChromium();
 });
