@@ -102,7 +102,12 @@ func (c client) pull(pc *webrtc.PeerConnection, session string, wanted []string,
 	if reply.SessionDescription == nil {
 		return fmt.Errorf("the pull brought no offer")
 	}
-	if err := pc.SetRemoteDescription(*reply.SessionDescription); err != nil {
+	return c.answer(pc, session, *reply.SessionDescription)
+}
+
+// answer takes the server's offer and sends it the answer.
+func (c client) answer(pc *webrtc.PeerConnection, session string, offer webrtc.SessionDescription) error {
+	if err := pc.SetRemoteDescription(offer); err != nil {
 		return err
 	}
 	answer, err := pc.CreateAnswer(nil)

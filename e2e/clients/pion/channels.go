@@ -115,17 +115,7 @@ func (d channels) establish(pc *webrtc.PeerConnection, session string) error {
 	if _, err := open(pc, "server-events", *reply.DataChannel.ID, nil, nil); err != nil {
 		return err
 	}
-	if err := pc.SetRemoteDescription(d.relayed(*reply.SessionDescription)); err != nil {
-		return err
-	}
-	answer, err := pc.CreateAnswer(nil)
-	if err != nil {
-		return err
-	}
-	if err := setAndGather(pc, answer); err != nil {
-		return err
-	}
-	return d.c.call("PUT", "/sessions/"+session+"/renegotiate", message{SessionDescription: pc.LocalDescription()}, &struct{}{})
+	return d.c.answer(pc, session, d.relayed(*reply.SessionDescription))
 }
 
 var (
