@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
-import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
+import { arrives, camera, connect, midsOf, received } from '../harness/checks.ts';
 import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
 import { until } from '../harness/until.ts';
 
@@ -41,7 +41,7 @@ async function gaps(viewer: Endpoint, mid: string, since: number, count: number)
 }
 
 const packetsLost = async (viewer: Endpoint, mid: string): Promise<number | undefined> =>
-  (await viewer.call('received')).find((entry) => entry.mid === mid)?.packetsLost;
+  (await received(viewer, mid))?.packetsLost;
 
 test('a call goes on while control is dead, and the next control knows it', async () => {
   const publisher = await browser.open();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
-import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
+import { arrives, camera, connect, midsOf, received } from '../harness/checks.ts';
 import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
 import { until } from '../harness/until.ts';
 
@@ -29,8 +29,7 @@ afterAll(async () => {
   await switchyard?.stop();
 });
 
-const packets = async (): Promise<number> =>
-  (await viewer.call('received')).find((entry) => entry.mid === mid)?.packetsReceived ?? 0;
+const packets = async (): Promise<number> => (await received(viewer, mid))?.packetsReceived ?? 0;
 
 async function flows(): Promise<void> {
   const before = await packets();

@@ -1,17 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
-import { arrives, connect, midsOf } from '../harness/checks.ts';
+import { arrives, connect, midsOf, received, rids, shows } from '../harness/checks.ts';
 import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
-import { until } from '../harness/until.ts';
 
 let switchyard: Switchyard;
 let browser: Browser;
 let publisher: Endpoint;
 let track: { sessionId: string; trackName: string };
 let publishingMid: string;
-
-const rids = ['f', 'h', 'q'];
-const widths: Readonly<Record<string, number>> = { f: 960, h: 480, q: 240 };
 
 beforeAll(async () => {
   switchyard = await startSwitchyard();
@@ -36,16 +32,6 @@ async function watch(simulcast?: object): Promise<{ viewer: Endpoint; mid: strin
   const [mid = ''] = midsOf(await viewer.call('pull', [wanted]));
   return { viewer, mid };
 }
-
-const received = async (viewer: Endpoint, mid: string) =>
-  (await viewer.call('received')).find((entry) => entry.mid === mid);
-
-const shows = (viewer: Endpoint, mid: string, rid: string) =>
-  until(
-    `encoding ${rid}`,
-    () => received(viewer, mid),
-    (entry) => entry?.frameWidth === widths[rid],
-  );
 
 test('a viewer gets the encoding that it prefers and can change its mind without SDP', async () => {
   const { viewer, mid } = await watch({ preferredRid: 'q' });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, startChromium } from '../harness/browsers.ts';
-import { arrives, connect, midsOf } from '../harness/checks.ts';
+import { arrives, connect, midsOf, received } from '../harness/checks.ts';
 import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
 import { until } from '../harness/until.ts';
 
@@ -32,7 +32,7 @@ test('twenty switches between two publishers are seamless and need no SDP', asyn
   if (first === undefined || second === undefined) throw new Error('unreachable');
   const [mid = ''] = midsOf(await viewer.call('pull', [first]));
   await arrives(viewer, mid);
-  const look = async () => (await viewer.call('received')).find((entry) => entry.mid === mid);
+  const look = () => received(viewer, mid);
   const before = await look();
   for (let round = 1; round <= 20; round++) {
     const source = round % 2 === 1 ? second : first;

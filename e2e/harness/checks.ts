@@ -25,11 +25,15 @@ export function midsOf(results: readonly TrackResult[]): string[] {
   return results.map(({ mid }) => mid ?? '');
 }
 
+/** What has come at this mid; undefined before anything has. */
+export const received = async (endpoint: Endpoint, mid: string): Promise<Received | undefined> =>
+  (await endpoint.call('received')).find((entry) => entry.mid === mid);
+
 /** Real media: frames are decoded and the picture moves, sound is louder than silence. */
 export async function arrives(endpoint: Endpoint, mid: string): Promise<Received> {
   const got = await until(
     `media at mid ${mid}`,
-    async () => (await endpoint.call('received')).find((entry) => entry.mid === mid),
+    () => received(endpoint, mid),
     (entry) =>
       entry?.kind === 'audio' ? entry.totalAudioEnergy > silence : (entry?.framesDecoded ?? 0) > 60,
   );
@@ -50,6 +54,18 @@ async function moves(endpoint: Endpoint, mid: string): Promise<void> {
     (changed) => changed > 10,
   );
 }
+
+/** The encodings that the page's camera has in simulcast, best first. */
+export const rids: readonly string[] = ['f', 'h', 'q'];
+const widths: Readonly<Record<string, number>> = { f: 960, h: 480, q: 240 };
+
+/** The picture is that of the encoding. */
+export const shows = (viewer: Endpoint, mid: string, rid: string): Promise<Received | undefined> =>
+  until(
+    `encoding ${rid}`,
+    () => received(viewer, mid),
+    (entry) => entry?.frameWidth === widths[rid],
+  );
 
 /** Connected, and encrypted by AES-GCM rather than the slower AES-CM. */
 export async function isEncryptedByGcm(endpoint: Endpoint): Promise<Transport> {

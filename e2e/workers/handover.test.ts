@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
-import { arrives, connect, counter, midsOf } from '../harness/checks.ts';
+import { arrives, connect, counter, midsOf, received, rids, shows } from '../harness/checks.ts';
 import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
-import { until } from '../harness/until.ts';
 
 let switchyard: Switchyard;
 let browser: Browser;
@@ -20,19 +19,6 @@ afterAll(async () => {
   await browser?.close();
   await switchyard?.stop();
 });
-
-const rids = ['f', 'h', 'q'];
-const widths: Readonly<Record<string, number>> = { f: 960, h: 480, q: 240 };
-
-const received = async (viewer: Endpoint, mid: string) =>
-  (await viewer.call('received')).find((entry) => entry.mid === mid);
-
-const shows = (viewer: Endpoint, mid: string, rid: string) =>
-  until(
-    `encoding ${rid}`,
-    () => received(viewer, mid),
-    (entry) => entry?.frameWidth === widths[rid],
-  );
 
 const handedOver = (): Promise<number> => counter(switchyard, 'packets_handed_over');
 
@@ -60,7 +46,7 @@ test('viewers on both workers see simulcast and hear sound, also after control d
   const before = await handedOver();
   expect(before).toBeGreaterThan(0);
   for (const { viewer, video } of viewers) {
-    for (const rid of ['f', 'h', 'q']) {
+    for (const rid of rids) {
       midsOf(await viewer.call('update', [{ mid: video, simulcast: { preferredRid: rid } }]));
       await shows(viewer, video, rid);
     }
