@@ -50,10 +50,10 @@ interface Subscriber {
 }
 
 /** A link of its own for each endpoint. */
-async function link(): Promise<number> {
-  const relay = await startLossyRelay(switchyard.mediaPort, loss, relays.length + 1);
+async function link(): Promise<LossyRelay['ports']> {
+  const relay = await startLossyRelay(switchyard.mediaPorts, loss, relays.length + 1);
   relays.push(relay);
-  return relay.port;
+  return relay.ports;
 }
 
 async function join(browser: Browser, from?: string): Promise<{ page: Endpoint; sessionId: string }> {
@@ -92,10 +92,9 @@ async function subscribeIn(browser: Browser, from: string, name: string): Promis
 }
 
 async function startPion(from?: string): Promise<{ pion: Pion; sessionId: string }> {
-  const relay = await link();
   const pion = startPionChannels(switchyard, {
     names,
-    relay,
+    relays: await link(),
     count,
     perSecond,
     ...(from === undefined ? {} : { from }),

@@ -1,8 +1,9 @@
-/** A way to the server's media port that loses packets: one socket towards the server for each client's address. */
+/** A way to the server's media ports that loses packets: one socket towards the server for each client's address. */
 import { createSocket, type Socket } from 'node:dgram';
 
 export interface LossyRelay {
-  readonly port: number;
+  /** By the server's ports: each worker has one, and a session is on one of them. */
+  readonly ports: Readonly<Record<string, number>>;
   /** Packets of both directions so far. */
   readonly counts: () => { readonly carried: number; readonly lost: number };
   readonly close: () => void;
@@ -20,15 +21,33 @@ function random(seed: number): () => number {
 }
 
 /** `loss` is the share of each direction's packets, handshakes included. */
-export async function startLossyRelay(mediaPort: number, loss: number, seed: number): Promise<LossyRelay> {
+export async function startLossyRelay(
+  mediaPorts: readonly number[],
+  loss: number,
+  seed: number,
+): Promise<LossyRelay> {
   const chance = random(seed);
-  const upstream = new Map<string, Socket>();
   const counts = { carried: 0, lost: 0 };
   const isLost = (): boolean => {
     const lost = chance() < loss;
     counts[lost ? 'lost' : 'carried'] += 1;
     return lost;
   };
+  const ways = await Promise.all(mediaPorts.map((mediaPort) => openWay(mediaPort, isLost)));
+  return {
+    ports: Object.fromEntries(ways.map(({ port }, at) => [mediaPorts[at], port])),
+    counts: () => ({ ...counts }),
+    close: () => {
+      for (const way of ways) way.close();
+    },
+  };
+}
+
+async function openWay(
+  mediaPort: number,
+  isLost: () => boolean,
+): Promise<{ port: number; close: () => void }> {
+  const upstream = new Map<string, Socket>();
   const front = createSocket('udp4');
   const open = (port: number, address: string): Socket => {
     const socket = createSocket('udp4');
@@ -46,7 +65,6 @@ export async function startLossyRelay(mediaPort: number, loss: number, seed: num
   front.setRecvBufferSize(1 << 20);
   return {
     port: front.address().port,
-    counts: () => ({ ...counts }),
     close: () => {
       for (const socket of [front, ...upstream.values()]) socket.close();
     },

@@ -47,8 +47,8 @@ export interface PionChannels {
   readonly names: readonly string[];
   /** The session to receive from; without it the channels are published. */
   readonly from?: string;
-  /** Reach the server by this port. */
-  readonly relay?: number;
+  /** From the server's ports to those to reach it by instead. */
+  readonly relays?: Readonly<Record<string, number>>;
   readonly count: number;
   readonly perSecond: number;
   /** Publish tracks `audio` and `video` over the same connection. */
@@ -76,9 +76,10 @@ export function startPion(
 }
 
 export function startPionChannels(switchyard: Switchyard, wanted: PionChannels): Pion {
-  const { names, from, relay = 0, count, perSecond, media = false } = wanted;
+  const { names, from, relays = {}, count, perSecond, media = false } = wanted;
   return start(switchyard, [
-    ...['-channels', names.join(','), '-relay', `${relay}`, '-count', `${count}`, '-rate', `${perSecond}`],
+    ...['-channels', names.join(','), '-count', `${count}`, '-rate', `${perSecond}`],
+    ...Object.entries(relays).flatMap(([port, relay]) => ['-relay', `${port}=${relay}`]),
     ...(from === undefined ? [] : ['-from', from]),
     ...(media ? ['-media'] : []),
   ]);

@@ -14,19 +14,23 @@ export function freeTcpPort(): Promise<number> {
   });
 }
 
-/** The first of so many in a row, each free for UDP and for TCP: worker n of an engine takes the n-th. */
-export async function freeMediaPorts(count: number): Promise<number> {
+/** So many in a row, each free for UDP and for TCP: worker n of an engine takes the n-th. */
+export async function freeMediaPorts(count: number): Promise<number[]> {
   for (;;) {
-    const first = await freeUdpPort();
-    if (first !== undefined && (await areFree(first, count))) return first;
+    const first = (await freeUdpPort()) ?? 0;
+    const ports = Array.from({ length: count }, (_, at) => first + at);
+    if (await areFree(ports)) return ports;
   }
 }
 
-async function areFree(first: number, count: number): Promise<boolean> {
-  if (first + count > 65536) return false;
-  for (let port = first; port < first + count; port += 1)
-    if ((await freeUdpPort(port)) === undefined || !(await isFreeForTcp(port))) return false;
+async function areFree(ports: readonly number[]): Promise<boolean> {
+  for (const port of ports)
+    if (port < 1 || port > 65535 || !(await isFreeForUdp(port)) || !(await isFreeForTcp(port))) return false;
   return true;
+}
+
+async function isFreeForUdp(port: number): Promise<boolean> {
+  return (await freeUdpPort(port)) !== undefined;
 }
 
 function isFreeForTcp(port: number): Promise<boolean> {

@@ -21,6 +21,9 @@ export interface Switchyard {
   readonly api: string;
   readonly accountId: string;
   readonly accountToken: string;
+  /** Of each worker. */
+  readonly mediaPorts: readonly number[];
+  /** Of the first one. */
   readonly mediaPort: number;
   readonly log: () => string;
   readonly enginePids: () => number[];
@@ -41,8 +44,10 @@ export async function startSwitchyard(
 ): Promise<Switchyard> {
   const dataDir = await mkdtemp(join(tmpdir(), 'switchyard-e2e-'));
   const port = await freeTcpPort();
-  const workers = settings.SWITCHYARD_WORKERS ?? process.env.SWITCHYARD_WORKERS ?? '1';
-  const mediaPort = await freeMediaPorts(Number(workers));
+  const mediaPorts = await freeMediaPorts(
+    Number(settings.SWITCHYARD_WORKERS ?? process.env.SWITCHYARD_WORKERS ?? '1'),
+  );
+  const [mediaPort = 0] = mediaPorts;
   const appId = randomBytes(16).toString('hex');
   const secret = randomBytes(24).toString('hex');
   const accountId = randomBytes(16).toString('hex');
@@ -130,6 +135,7 @@ export async function startSwitchyard(
     accountId,
     accountToken,
     api: `${origin}/v1/apps/${appId}`,
+    mediaPorts,
     mediaPort,
     log: () => log,
     enginePids,

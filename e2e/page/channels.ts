@@ -55,19 +55,21 @@ const patternAt = (at: number): number => (at * 31 + (at >> 8)) & 255;
 /** Channels are known by their names: a page has each name once. */
 export function channelsOf({ request, pc, sessionId }: Page) {
   const opened = new Map<string, Open>();
-  let relayPort: number | undefined;
+  let relays: Readonly<Record<string, number>> | undefined;
   const path = (rest: string): string => `/sessions/${sessionId()}/${rest}`;
 
-  /** Reaches the server by another port than it says. */
-  function useRelay(port: number): void {
-    relayPort = port;
+  /** Reaches the server by other ports than it says: by its own. */
+  function useRelay(ports: Readonly<Record<string, number>>): void {
+    relays = ports;
   }
 
   function accept({ type, sdp = '' }: RTCSessionDescriptionInit): Promise<void> {
+    if (relays === undefined) return pc().setRemoteDescription({ type, sdp });
+    const ports = relays;
     const relayed = sdp
       .replace(/a=candidate:\S+ 1 tcp .*\r\n/g, '')
-      .replace(/(a=candidate:\S+ 1 udp \d+ \S+ )\d+/g, `$1${relayPort}`);
-    return pc().setRemoteDescription({ type, sdp: relayPort === undefined ? sdp : relayed });
+      .replace(/(a=candidate:\S+ 1 udp \d+ \S+ )(\d+)/g, (_, rest, port) => `${rest}${ports[port]}`);
+    return pc().setRemoteDescription({ type, sdp: relayed });
   }
 
   function listen(name: string, init: RTCDataChannelInit): void {

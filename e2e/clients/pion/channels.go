@@ -33,9 +33,10 @@ const lossyName = "lossy"
 
 // channels publishes the named channels and sends numbers on them, or receives those of a session.
 type channels struct {
-	c     client
-	relay int
-	names []string
+	c client
+	// From the server's ports to those that it is reached by instead.
+	relays map[string]string
+	names  []string
 	// Empty: publish.
 	from      string
 	count     int
@@ -119,15 +120,18 @@ func (d channels) establish(pc *webrtc.PeerConnection, session string) error {
 }
 
 var (
-	udpCandidate = regexp.MustCompile(`(a=candidate:\S+ 1 udp \d+ \S+ )\d+`)
+	udpCandidate = regexp.MustCompile(`(a=candidate:\S+ 1 udp \d+ \S+ )(\d+)`)
 	tcpCandidate = regexp.MustCompile(`a=candidate:\S+ 1 tcp [^\r\n]*\r?\n`)
 )
 
-// relayed reaches the server by another port than it says.
+// relayed reaches the server by other ports than it says.
 func (d channels) relayed(description webrtc.SessionDescription) webrtc.SessionDescription {
-	if d.relay != 0 {
+	if len(d.relays) > 0 {
 		description.SDP = tcpCandidate.ReplaceAllString(description.SDP, "")
-		description.SDP = udpCandidate.ReplaceAllString(description.SDP, "${1}"+strconv.Itoa(d.relay))
+		description.SDP = udpCandidate.ReplaceAllStringFunc(description.SDP, func(candidate string) string {
+			parts := udpCandidate.FindStringSubmatch(candidate)
+			return parts[1] + d.relays[parts[2]]
+		})
 	}
 	return description
 }

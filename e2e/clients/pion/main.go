@@ -2,7 +2,7 @@
 //
 // Usage: pion -api URL -secret S -pull session/track,session/track [-echo] [-lite]
 //
-//	pion -api URL -secret S -channels name,name [-from SESSION] [-relay PORT] [-count N] [-rate N] [-media]
+//	pion -api URL -secret S -channels name,name [-from SESSION] [-relay PORT=PORT]... [-count N] [-rate N] [-media]
 //
 // It prints one JSON object a line and ends with its standard input. A line on that begins the sending on channels.
 package main
@@ -57,14 +57,19 @@ func main() {
 	lite := flag.Bool("lite", false, "be ICE-lite")
 	names := flag.String("channels", "", "data channels to publish, comma-separated")
 	from := flag.String("from", "", "receive the channels of this session instead")
-	relay := flag.Int("relay", 0, "reach the server by this port")
+	relays := map[string]string{}
+	flag.Func("relay", "a port of the server and the one to reach it by, as in 7882=4000", func(text string) error {
+		port, relay, _ := strings.Cut(text, "=")
+		relays[port] = relay
+		return nil
+	})
 	count := flag.Int("count", 0, "messages to send on each channel")
 	rate := flag.Int("rate", 500, "messages a second on each channel")
 	withMedia := flag.Bool("media", false, "publish audio and video beside the channels")
 	flag.Parse()
 	if *names != "" {
 		begin := make(chan struct{})
-		d := channels{client{*api, *secret, *lite}, *relay, strings.Split(*names, ","), *from, *count, *rate, *withMedia, begin}
+		d := channels{client{*api, *secret, *lite}, relays, strings.Split(*names, ","), *from, *count, *rate, *withMedia, begin}
 		pc, err := d.run()
 		if err != nil {
 			say(line{Event: "error", Description: err.Error()})
