@@ -10,6 +10,7 @@ export { isRefusal, type Refusal, type RefusalCode, refuse } from './refusal.ts'
 export {
   endPublication,
   findPublication,
+  findSubscription,
   isMovable,
   newSession,
   offeredPublication,

@@ -1,6 +1,11 @@
 import { chooseFormats } from './formats.ts';
 import type { Format, MediaKind } from './media.ts';
-import { SESSION_STATE_VERSION, type SessionState, type Transceiver } from './state.ts';
+import {
+  SESSION_STATE_VERSION,
+  type SessionState,
+  type SubscriptionState,
+  type Transceiver,
+} from './state.ts';
 
 export interface NewSession {
   sessionId: string;
@@ -42,6 +47,15 @@ export function workerOf(state: SessionState): number {
 /** Whether no description of ours has named a worker's ports yet. */
 export function isMovable(state: SessionState): boolean {
   return state.peer === undefined && state.origin.version === 0;
+}
+
+/** What an m-line receives, if it does. */
+export function findSubscription(
+  state: SessionState,
+  mid: string | undefined,
+): { readonly line: Transceiver; readonly subscription: SubscriptionState } | undefined {
+  const line = state.transceivers.find((other) => other.mid === mid);
+  return line?.subscription?.open === true ? { line, subscription: line.subscription } : undefined;
 }
 
 /** The open publication of that name. */

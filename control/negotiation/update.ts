@@ -1,6 +1,6 @@
 import { parameters } from './codecs/codec.ts';
 import { codecNamed } from './codecs/index.ts';
-import { formatsOf, mapTransceivers } from './session.ts';
+import { findSubscription, formatsOf, mapTransceivers } from './session.ts';
 import { chooseEncoding } from './simulcast.ts';
 import type { SessionState, SubscriptionState, Transceiver } from './state.ts';
 import type { Result, SimulcastWish, Source } from './types.ts';
@@ -16,11 +16,10 @@ export function missing(mid: string): Result {
 /** Switches the source and encoding of a subscription, without SDP; what cannot be changes nothing. */
 export function update(state: SessionState, change: Change): { next: SessionState; item: Result } {
   const { mid, source } = change;
-  const line = state.transceivers.find((other) => other.mid === mid);
-  const before = line?.subscription;
-  if (line === undefined || before?.open !== true) return { next: state, item: missing(mid) };
+  const found = findSubscription(state, mid);
+  if (found === undefined) return { next: state, item: missing(mid) };
   const names = { mid, sessionId: source.sessionId, trackName: source.trackName };
-  const decided = decide(state, line, before, change);
+  const decided = decide(state, found.line, found.subscription, change);
   if (typeof decided === 'string') return { next: state, item: refused(names, decided) };
   const next = mapTransceivers(state, (other) =>
     other.subscription?.id === decided.id ? { ...other, subscription: decided } : other,

@@ -4,7 +4,7 @@ import type {
   UpdateTracksRequest,
   UpdateTracksResponse,
 } from '@switchyard/contract';
-import { missing, update } from '../negotiation/index.ts';
+import { findSubscription, missing, update } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
 import { type Problem, problem } from '../session/problem.ts';
 import type { Call } from './context.ts';
@@ -50,8 +50,8 @@ function checkForm({ location, mid, sessionId, trackName, simulcast }: TrackObje
 
 /** The source that a track names, or else the one that its mid has already. */
 function wantedBy(state: SessionState, { mid, sessionId, trackName }: TrackObject): Wanted | undefined {
-  const before = state.transceivers.find((line) => line.mid === mid)?.subscription;
-  if (before?.open !== true) return undefined;
+  const before = findSubscription(state, mid)?.subscription;
+  if (before === undefined) return undefined;
   return { sessionId: sessionId ?? before.sessionId, trackName: trackName ?? before.trackName };
 }
 
