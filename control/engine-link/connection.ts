@@ -48,7 +48,9 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
   let lastId = 0n;
   let over = false;
   let greeted = false;
-  let received: Buffer = Buffer.alloc(0);
+  let chunks: Buffer[] = [];
+  let waits = 0;
+  let wanted = 4;
 
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
@@ -63,16 +65,25 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
     if (greeted) events.onEnd();
   });
   socket.on('data', (chunk: Buffer) => {
-    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+    chunks.push(chunk);
+    waits += chunk.length;
+    // Joined once a frame is whole: a snapshot comes in thousands of pieces.
+    if (waits < wanted) return;
+    let received = Buffer.concat(chunks);
     try {
+      wanted = 4;
       while (received.length >= 4) {
         const length = received.readUInt32BE(0);
         if (length > MAX_FRAME) throw new Error('frame too long');
-        if (received.length < 4 + length) return;
-        const frame = received.subarray(4, 4 + length);
-        received = received.subarray(4 + length);
+        wanted = 4 + length;
+        if (received.length < wanted) break;
+        const frame = received.subarray(4, wanted);
+        received = received.subarray(wanted);
+        wanted = 4;
         dispatch(frame);
       }
+      chunks = [received];
+      waits = received.length;
     } catch {
       // Out of step with the engine: nothing after this can be trusted.
       socket.destroy();

@@ -13,6 +13,12 @@ import {
 
 export interface FakeEngine {
   readonly tables: Map<string, ApplySession>;
+  /** How many connections there were. */
+  connections(): number;
+  /** Ends the next connections that ask for a snapshot instead of an answer. */
+  failSnapshots(count: number): void;
+  /** Ends all connections. */
+  disconnect(): void;
   emit(event: MessageInitShape<typeof EventSchema>): void;
   close(): void;
 }
@@ -21,6 +27,12 @@ export interface FakeEngine {
 export async function startFakeEngine(path: string, workers = 1): Promise<FakeEngine> {
   const tables = new Map<string, ApplySession>();
   const sockets = new Set<Socket>();
+  let connections = 0;
+  let failures = 0;
+
+  function disconnect(): void {
+    for (const socket of sockets) socket.destroy();
+  }
 
   function send(socket: Socket, body: MessageInitShape<typeof FromEngineSchema>['body']): void {
     const payload = toBinary(FromEngineSchema, create(FromEngineSchema, body === undefined ? {} : { body }));
@@ -69,6 +81,9 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
   }
 
   const server = createServer((socket) => {
+    // One control at a time: a new connection replaces the one before.
+    disconnect();
+    connections += 1;
     sockets.add(socket);
     let received = Buffer.alloc(0);
     socket.on('close', () => sockets.delete(socket));
@@ -76,7 +91,13 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
       received = Buffer.concat([received, chunk]);
       while (received.length >= 4 && received.length >= 4 + received.readUInt32BE(0)) {
         const end = 4 + received.readUInt32BE(0);
-        send(socket, { case: 'answer', value: answer(received.subarray(4, end)) });
+        const value = answer(received.subarray(4, end));
+        if (value.body?.case === 'snapshot' && failures > 0) {
+          failures -= 1;
+          socket.destroy();
+          return;
+        }
+        send(socket, { case: 'answer', value });
         received = received.subarray(end);
       }
     });
@@ -84,12 +105,17 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
   await new Promise<void>((resolve) => server.listen(path, resolve));
   return {
     tables,
+    connections: () => connections,
+    failSnapshots(count) {
+      failures = count;
+    },
+    disconnect,
     emit(event) {
       for (const socket of sockets) send(socket, { case: 'event', value: event });
     },
     close() {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      disconnect();
     },
   };
 }

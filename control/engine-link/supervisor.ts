@@ -86,11 +86,16 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
   async function start(): Promise<void> {
     // Events that overtake the snapshot's handling would find no sessions.
     let early: Event[] | undefined = [];
+    let opened: Connection | undefined;
     const events = {
-      onEnd,
+      // One that is lost before it is ours makes us fail: a second recovery would replace the first one's connection, and
+      // the first one the second's, without end.
+      onEnd: () => {
+        if (opened !== undefined && connection === opened) onEnd();
+      },
       onEvent: (event: Event) => (early === undefined ? options.onEvent(event) : void early.push(event)),
     };
-    const opened = (await attach(events)) ?? (await launch(events));
+    opened = (await attach(events)) ?? (await launch(events));
     const answer = await opened.request({ case: 'snapshot', value: {} });
     if (answer.case !== 'snapshot') throw new Error('the engine gave no snapshot');
     // Restoring sessions can already need commands.
