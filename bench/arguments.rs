@@ -24,7 +24,7 @@ Prints a line of JSON for each measurement.
   --datachannels   instead: messages of one publisher to more and more subscribers, and some that stop reading
   --meeting        instead: --subscribers participants, who publish audio and pull everybody else's
   --interval N     milliseconds of an audio packet in a meeting (20)
-  --idle           instead: up to --subscribers sessions that hold a track of a muted publisher
+  --idle N,N       instead: sessions that hold a track of a muted publisher, first so many, then so many
   --control-pid N  control's process: its memory and CPU count for idle sessions
   --limit          instead: how fast this machine encrypts and sends with no server around it";
 
@@ -53,7 +53,7 @@ pub enum Arguments {
     Run(Plan),
     DataChannels(Plan),
     Meeting(Plan),
-    Idle(Plan),
+    Idle(Plan, Vec<usize>),
     Limit { seconds: u64 },
 }
 
@@ -64,6 +64,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let mut offers = false;
     let mut bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (mut interval, mut control_pid) = (20, None);
+    let mut idle = Vec::new();
     let mut run: fn(Plan) -> Arguments = Arguments::Run;
     while let Some(name) = given.next() {
         match name.as_str() {
@@ -72,7 +73,6 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--offers" => offers = true,
             "--datachannels" => run = Arguments::DataChannels,
             "--meeting" => run = Arguments::Meeting,
-            "--idle" => run = Arguments::Idle,
             _ => {
                 let value = given.next().ok_or(format!("{name} needs a value"))?;
                 match name.as_str() {
@@ -91,6 +91,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                             .parse()
                             .map_err(|_| format!("no IP address: {value}"))?
                     }
+                    "--idle" => idle = numbers(&value)?,
                     "--bits" => bits = number(&value)?,
                     "--media" if value == "audio" => audio = true,
                     "--media" if value == "video" => audio = false,
@@ -102,7 +103,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     if limit {
         return Ok(Arguments::Limit { seconds });
     }
-    Ok(run(Plan {
+    let plan = Plan {
         base: base.ok_or("--base is missing")?,
         app: app.ok_or("--app is missing")?,
         secret: secret.ok_or("--secret is missing")?,
@@ -121,7 +122,17 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         offers,
         interval,
         control_pid,
-    }))
+    };
+    Ok(if idle.is_empty() {
+        run(plan)
+    } else {
+        Arguments::Idle(plan, idle)
+    })
+}
+
+fn numbers(text: &str) -> Result<Vec<usize>, String> {
+    let numbers = text.split(',');
+    numbers.map(|text| Ok(number(text)? as usize)).collect()
 }
 
 fn number(text: &str) -> Result<u64, String> {

@@ -12,8 +12,6 @@ use crate::process;
 use crate::publisher::{Media, Publisher};
 use crate::sdp;
 
-/// Numbers of sessions at which idling is measured.
-const IDLE_SIZES: [usize; 3] = [1000, 4000, 10_000];
 /// Long enough not to disturb, short enough that the track is not collected.
 const IDLE_FRAME: Duration = Duration::from_secs(10);
 /// How often a client that keeps its path alive checks it: never, as RFC 7675 section 5.1 says, and as Chromium does.
@@ -57,8 +55,8 @@ pub fn meeting(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// Sessions that are connected and hold a track of a publisher that is muted.
-pub fn idle(plan: &Plan) -> Result<(), String> {
+/// Sessions that are connected and hold a track of a publisher that is muted: more and more of them.
+pub fn idle(plan: &Plan, sizes: &[usize]) -> Result<(), String> {
     let control = plan.control_pid.ok_or("--control-pid is missing")?;
     let api = Api::new(plan);
     let mut load = Load::new(plan)?;
@@ -67,11 +65,9 @@ pub fn idle(plan: &Plan) -> Result<(), String> {
     load.run(SETTLE)?;
     load.publishers[0].idle_interval = IDLE_FRAME;
     let begun = Instant::now();
-    for size in IDLE_SIZES {
-        if size > plan.subscribers {
-            break;
-        }
-        load.subscribe(&api, &publisher, size + 1 - load.endpoints.len(), None)?;
+    for &size in sizes {
+        let more = (size + 1).saturating_sub(load.endpoints.len());
+        load.subscribe(&api, &publisher, more, None)?;
         for (checks, interval) in CHECKS {
             load.only_checks = Some(interval);
             load.spread_checks(interval);

@@ -55,7 +55,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Arguments::Limit { seconds } => limit::run(*seconds),
         Arguments::DataChannels(plan) => datachannels::run(plan),
         Arguments::Meeting(plan) => growth::meeting(plan),
-        Arguments::Idle(plan) => growth::idle(plan),
+        Arguments::Idle(plan, sizes) => growth::idle(plan, sizes),
         Arguments::Run(plan) => {
             let mut load = Load::connect(plan)?;
             if plan.search {

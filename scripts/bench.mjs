@@ -5,7 +5,7 @@ import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildAll } from './bench/build.mjs';
 import { firstFrame } from './bench/first-frame.mjs';
-import { growth } from './bench/growth.mjs';
+import { growth, idle } from './bench/growth.mjs';
 import { bareLimit, dataChannels, load } from './bench/load.mjs';
 import { beside, summary } from './bench/peers/beside.mjs';
 import { root, startServer } from './bench/server.mjs';
@@ -23,6 +23,7 @@ const usage = `usage: npm run bench -- [options]
   --peer NAME       only this one of them: pion, livekit, janus; again for another one
   --datachannels    messages to 1, 10, 100 and 500 subscribers, and what others get while some read nothing
   --growth          1 to 1,000 subscribers, meetings of 10 to 50, 10,000 idle sessions; draws docs/pictures/growth-*.svg
+  --idle N          the idle sessions of these alone, so many; \`1000,4000\` for more and more of them
   --limit           the bare limit alone: encrypt and send, with no server around it
 
   --engine PATH     an engine to measure instead of this tree's; again for another one beside it
@@ -44,6 +45,7 @@ const { values } = parseArgs({
     peer: { type: 'string', multiple: true },
     datachannels: { type: 'boolean' },
     growth: { type: 'boolean' },
+    idle: { type: 'string' },
     engine: { type: 'string', multiple: true },
     workers: { type: 'string', multiple: true },
     rounds: { type: 'string' },
@@ -58,6 +60,7 @@ async function measure() {
   const engines = values.engine ?? [join(root, 'target/release/switchyard-engine')];
   if (besidePeers) return beside(engines[0], values, loadOptions);
   if (values.growth) return growth(engines[0]);
+  if (values.idle !== undefined) return idleByTurns(engines, values.idle);
   const servers = [];
   try {
     for (const engine of engines)
@@ -76,6 +79,17 @@ async function measure() {
   } finally {
     for (const server of servers) await server.stop();
   }
+}
+
+/** Each measurement on a server of its own. */
+async function idleByTurns(engines, sizes) {
+  const results = [];
+  for (let round = 1; round <= Number(values.rounds ?? 1); round++)
+    for (const engine of engines) {
+      const rows = await idle(engine, sizes, values.seconds ?? '6');
+      results.push(...rows.map((row) => ({ engine: relative(root, engine), round, ...row })));
+    }
+  return results;
 }
 
 if (values.help) console.log(usage);

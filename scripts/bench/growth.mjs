@@ -18,7 +18,7 @@ const MEETINGS = [
   [50, 60],
   [10, 20],
 ];
-const IDLE = 10_000;
+const IDLE = '1000,4000,10000';
 
 /** Measures everything, each on a server of its own, and writes the drawings; rows of figures. */
 export async function growth(engine) {
@@ -33,12 +33,16 @@ export async function growth(engine) {
         ...['--seconds', '5'],
       ])),
     );
-  const idle = await measure(engine, 'idle', ['--idle', '--subscribers', String(IDLE), '--seconds', '6']);
+  const idling = await idle(engine, IDLE, '6');
   write('growth-subscribers.svg', drawSubscribers(subscribers));
   write('growth-meetings.svg', drawMeetings(meetings.filter((row) => row.intervalMs === 60)));
-  write('growth-idle.svg', drawIdle(idle));
-  return [...subscribers, ...meetings, ...idle];
+  write('growth-idle.svg', drawIdle(idling));
+  return [...subscribers, ...meetings, ...idling];
 }
+
+/** Sessions that do nothing but check their path: first so many, then so many. */
+export const idle = (engine, sizes, seconds) =>
+  measure(engine, 'idle', ['--idle', sizes, '--seconds', seconds]);
 
 const subscribersOf = (count) => ['--subscribers', String(count), '--bits', String(BITS)];
 
