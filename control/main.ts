@@ -5,6 +5,7 @@ import { type Supervisor, superviseEngine } from './engine-link/index.ts';
 import { buildServer } from './http/server.ts';
 import { openLog } from './observe/log.ts';
 import { openMetrics } from './observe/metrics.ts';
+import { writePid } from './pidFile.ts';
 import { systemClock } from './session/clock.ts';
 import { openSessions } from './session/sessions.ts';
 import { openTurn } from './turn/index.ts';
@@ -69,6 +70,7 @@ try {
   await server.listen({ host: config.host, port: config.port });
   await engine.start();
   await turn?.server.start();
+  writePid(config.dataDir);
 } catch (error) {
   console.error(`Switchyard cannot start: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);

@@ -1,11 +1,22 @@
-/** `npm run stop`: tells a running engine and a running TURN server to leave. */
+/** `npm run stop`: ends a running Switchyard, or the engine and the TURN server that one left running. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from './config.ts';
 import { openConnection } from './engine-link/connection.ts';
+import { runningPid } from './pidFile.ts';
 import { openTurnLink } from './turn/link.ts';
 import { turnSocketPath } from './turn/supervisor.ts';
 
 const config = readConfig(process.env);
 const nothing = (): void => undefined;
+
+/** Control ends the other two itself; one that goes on would start them again. */
+async function stopControl(): Promise<void> {
+  const pid = runningPid(config.dataDir);
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGINT');
+  while (runningPid(config.dataDir) === pid) await sleep(50);
+  console.log(`Switchyard (process ${pid}) ended.`);
+}
 
 async function stopEngine(): Promise<number> {
   const connection = await openConnection(config.socketPath, { onEvent: nothing, onEnd: nothing });
@@ -21,6 +32,7 @@ async function stopTurn(): Promise<number> {
   return link.pid;
 }
 
+await stopControl();
 for (const [name, stop] of [
   ['engine', stopEngine],
   ['TURN server', stopTurn],

@@ -21,6 +21,7 @@ export interface Switchyard {
   readonly api: string;
   readonly accountId: string;
   readonly accountToken: string;
+  readonly dataDir: string;
   /** Of each worker. */
   readonly mediaPorts: readonly number[];
   /** Of the first one. */
@@ -135,6 +136,7 @@ export async function startSwitchyard(
     accountId,
     accountToken,
     api: `${origin}/v1/apps/${appId}`,
+    dataDir,
     mediaPorts,
     mediaPort,
     log: () => log,
