@@ -44,6 +44,8 @@ export interface Received {
   readonly mid: string;
   readonly kind: string;
   readonly codec: string;
+  /** Those of which all packets came. */
+  readonly framesReceived: number;
   readonly framesDecoded: number;
   readonly keyFramesDecoded: number;
   readonly packetsReceived: number;
@@ -274,6 +276,7 @@ async function received(): Promise<Received[]> {
       mid: String(entry.mid),
       kind: String(entry.kind),
       codec: String(all.get(String(entry.codecId))?.mimeType ?? ''),
+      framesReceived: count(entry, 'framesReceived'),
       framesDecoded: count(entry, 'framesDecoded'),
       keyFramesDecoded: count(entry, 'keyFramesDecoded'),
       packetsReceived: count(entry, 'packetsReceived'),

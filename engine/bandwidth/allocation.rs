@@ -20,8 +20,12 @@ pub struct Demand {
     pub rates: [u64; MAX_STEPS],
     /// The budget that it has, for stability; none at first.
     pub current: Option<u64>,
+    /// It gets nothing for now.
+    pub is_paused: bool,
     /// Result: bit/s that it may use. Zero: nothing fits.
     pub budget: u64,
+    /// Result: there is room for its lowest encoding.
+    pub fits: bool,
 }
 
 impl Demand {
@@ -47,23 +51,25 @@ impl Demand {
 /// Shares `estimate` bit/s; writes each demand's budget.
 ///
 /// The first video keeps its lowest encoding even where it does not fit: a picture that stutters is better
-/// than none, and without packets nothing is learnt about the way. On a `crowded` way nothing is held that the
-/// estimate does not carry.
+/// than none. So it is until it is paused for the sake of audio; then it comes again when it fits. On a `crowded` way
+/// nothing is held that the estimate does not carry.
 pub fn share(estimate: u64, demands: &mut [Demand], crowded: bool) {
     let mut free = estimate as f64;
-    let slack = if crowded { 0.0 } else { free / BACK_OFF - free };
-    for demand in demands.iter_mut().filter(|demand| demand.is_audio) {
-        demand.budget = demand.most();
+    let came = free / BACK_OFF - free;
+    let slack = if crowded { 0.0 } else { came };
+    for demand in demands.iter_mut() {
+        demand.budget = if demand.is_audio { demand.most() } else { 0 };
+        demand.fits = demand.is_audio || demand.most() == 0;
         free -= demand.budget as f64;
     }
+    let has_audio = demands
+        .iter()
+        .any(|demand| demand.is_audio && demand.budget > 0);
     // Indices in order of priority; sessions have tens of subscriptions, not thousands.
     let mut order: Vec<usize> = (0..demands.len())
         .filter(|&index| !demands[index].is_audio)
         .collect();
     order.sort_by_key(|&index| demands[index].priority);
-    for demand in demands.iter_mut().filter(|demand| !demand.is_audio) {
-        demand.budget = 0;
-    }
     for step in 0..MAX_STEPS {
         for (rank, &index) in order.iter().enumerate() {
             let demand = &mut demands[index];
@@ -84,9 +90,11 @@ pub fn share(estimate: u64, demands: &mut [Demand], crowded: bool) {
             } else {
                 (rate as f64 * UPGRADE_MARGIN, free)
             };
-            let must = rank == 0 && step == 0;
-            if must || needed - below as f64 <= free_for_it {
+            let must = rank == 0 && step == 0 && !(demand.is_paused && has_audio);
+            let fits = needed - below as f64 <= free_for_it;
+            if must || fits {
                 demand.budget = rate;
+                demand.fits |= fits || held && rate as f64 <= free + came;
                 free -= (rate - below.min(rate)) as f64;
             }
         }
@@ -109,7 +117,9 @@ mod tests {
             priority,
             rates,
             current: None,
+            is_paused: false,
             budget: 0,
+            fits: true,
         }
     }
 
@@ -167,5 +177,19 @@ mod tests {
         assert_eq!(demands[1].budget, 150_000);
         share(400_000, &mut demands, false);
         assert_eq!(demands[1].budget, 150_000, "that was not carried");
+    }
+
+    #[test]
+    fn a_first_video_that_was_paused_comes_again_when_it_fits_beside_the_audio() {
+        let mut demands = [audio(), demand(false, 0, &LADDER)];
+        share(120_000, &mut demands, true);
+        assert_eq!((demands[1].budget, demands[1].fits), (150_000, false));
+        demands[1].is_paused = true;
+        share(120_000, &mut demands, true);
+        assert_eq!((demands[1].budget, demands[1].fits), (0, false));
+        share(210_000, &mut demands, false);
+        assert_eq!((demands[1].budget, demands[1].fits), (150_000, true));
+        share(120_000, &mut demands[1..], false);
+        assert_eq!(demands[1].budget, 150_000, "there is no audio to be hurt");
     }
 }

@@ -41,6 +41,8 @@ const STANDING_QUEUE_MS: f64 = 50.0;
 const STANDING: Duration = Duration::from_millis(300);
 /// The way is taken for crowded so long after a sign of it.
 const CROWDED: Duration = Duration::from_secs(1);
+/// And for narrow so long after the estimate went down.
+const NARROW: Duration = Duration::from_secs(30);
 /// One unit of the reference time of feedback, in ms, and of an arrival within it.
 const REFERENCE_MS: f64 = 64.0;
 const TICK_MS: f64 = 0.25;
@@ -301,6 +303,17 @@ impl Estimator {
         self.crowded_until.is_some_and(|until| now < until)
     }
 
+    fn last_decrease(&self) -> Option<Instant> {
+        let decreases = [self.controller.last_decrease(), self.losses.last_decrease()];
+        decreases.into_iter().flatten().max()
+    }
+
+    /// Whether the way has shown lately how little it carries.
+    pub fn is_narrow(&self, now: Instant) -> bool {
+        self.last_decrease()
+            .is_some_and(|last| now.saturating_duration_since(last) < NARROW)
+    }
+
     /// The way is another one: nothing that was measured holds.
     pub fn begin_path(&mut self, now: Instant) {
         *self = Estimator {
@@ -371,11 +384,11 @@ impl Estimator {
             .bits_per_second()
             .is_some_and(|acked| acked > FILLS * self.rate());
         let calm_time = if fills { CALM_FILLED } else { CALM };
-        let decreases = [self.controller.last_decrease(), self.losses.last_decrease()];
-        let last_decrease = decreases.into_iter().flatten().max();
         let calm = !silent
             && self.detector.usage() != Usage::Over
-            && last_decrease.is_none_or(|last| now.saturating_duration_since(last) >= calm_time);
+            && self
+                .last_decrease()
+                .is_none_or(|last| now.saturating_duration_since(last) >= calm_time);
         // Only a peer that has answered before is probed: others might not answer at all.
         if self.has_feedback && self.remb.is_none() {
             self.probing.consider(self.rate(), self.wanted, calm, now);

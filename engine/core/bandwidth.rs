@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use super::outbox::Outbox;
+use super::packet_path::Repair;
 use super::timers::Timer;
 use super::{Engine, SessionKey, SubscriptionKey};
 use crate::bandwidth::allocation::{self, Demand, MAX_STEPS};
 use crate::forward::layer_choice;
 use crate::forward::publication::MediaKind;
+use crate::forward::subscription::Subscription;
 
 /// Between two allocations of an unchanged estimate.
 const ALLOCATION_INTERVAL: Duration = Duration::from_millis(200);
@@ -18,10 +20,6 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(4);
 const SILENCE_INTERVAL: Duration = Duration::from_millis(500);
 /// A video for which there is no room goes on for so long: room may be found in the meantime.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Packets of padding at once.
-const MAX_PADDING: usize = 16;
-/// Padding repeats the last so many packets in turn.
-const PADDING_PACKETS: u64 = 16;
 /// Before the round trip is known, a repeated request within this is the same one.
 const FIRST_RTT: Duration = Duration::from_millis(20);
 
@@ -39,14 +37,15 @@ impl Engine {
         let is_measured = session.extensions.transport_wide_cc != 0 || session.estimator.has_remb();
         match session.estimator.bits_per_second(now) {
             Some(estimate) if is_measured => {
-                session.pacer.set_estimate(estimate as f64, now);
+                let is_narrow = session.estimator.is_narrow(now);
+                session.pacer.set_estimate(estimate as f64, is_narrow, now);
                 let fell = estimate < session.allocated - session.allocated / 20;
                 if fell || session.allocate_at.is_none_or(|at| at <= now) {
                     self.allocate(key, estimate, now);
                 }
             }
             _ if session.allocated > 0 => {
-                session.pacer.set_estimate(f64::INFINITY, now);
+                session.pacer.set_estimate(f64::INFINITY, false, now);
                 self.allocate(key, u64::MAX, now);
                 self.sessions[key].allocated = 0;
             }
@@ -96,56 +95,29 @@ impl Engine {
     /// Sends repairs and padding as far as they may leave now.
     pub(super) fn send_extras(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
         while let Some((subscription, lost)) = self.sessions[key].pacer.next(now) {
-            if self.retransmit(subscription, lost, now, outbox).is_none() {
-                self.counters.packets_asked_in_vain += 1;
-            }
+            let counters = match self.retransmit(subscription, lost, now, outbox) {
+                Repair::Sent => &mut self.counters.packets_retransmitted,
+                Repair::Gone => &mut self.counters.packets_asked_in_vain,
+                Repair::Declined => &mut self.counters.packets_not_repaired,
+            };
+            *counters += 1;
         }
+        self.send_held(key, now, outbox);
         self.send_padding(key, now, outbox);
         let session = &mut self.sessions[key];
         let due = match session.pacer.next_due(now) {
             Some(at) => Some(at),
             None if session.estimator.is_probing() => Some(now + PROBE_INTERVAL),
-            None if session.allocated > 0 && session.estimator.is_waiting() => {
+            // Where nothing is sent at all, only a probe finds room.
+            None if session.has_paused
+                || session.allocated > 0 && session.estimator.is_waiting() =>
+            {
                 Some(now + SILENCE_INTERVAL)
             }
             None => None,
         };
         self.timers
             .arm(&mut session.bandwidth_timer, due, Timer::Bandwidth(key));
-    }
-
-    /// Fills a probe with repeated packets (RFC 4588 allows them at any time); a peer without RTX gets none.
-    fn send_padding(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
-        if !self.sessions[key].estimator.is_probing() {
-            return;
-        }
-        let Some(subscription) = self.padded_subscription(key) else {
-            self.sessions[key].estimator.padding(now);
-            return;
-        };
-        for turn in 0..MAX_PADDING as u64 {
-            let session = &mut self.sessions[key];
-            if session.estimator.padding(now) == 0 || session.pacer.credit() == 0 {
-                return;
-            }
-            if self
-                .pad(subscription, turn % PADDING_PACKETS, now, outbox)
-                .is_none()
-            {
-                return;
-            }
-        }
-    }
-
-    /// A video that the peer gets, with retransmissions by RTX.
-    fn padded_subscription(&self, key: SessionKey) -> Option<SubscriptionKey> {
-        let subscriptions = &self.sessions[key].subscriptions;
-        subscriptions.iter().copied().find(|&key| {
-            let subscription = &self.subscriptions[key];
-            subscription.kind() == MediaKind::Video
-                && subscription.settings.rtx_ssrc.is_some()
-                && subscription.current().is_some()
-        })
     }
 
     /// Shares the estimate over the session's subscriptions.
@@ -163,9 +135,16 @@ impl Engine {
         allocation::share(estimate, &mut demands, crowded);
         let wanted = demands.iter().map(Demand::wish).sum();
         self.sessions[key].estimator.set_wanted(wanted);
+        let hurts = crowded
+            && demands
+                .iter()
+                .any(|demand| demand.is_audio && demand.most() > 0);
+        let mut has_paused = false;
         for (subscription, demand) in subscriptions.into_iter().zip(&demands) {
-            self.set_budget(subscription, demand, now);
+            self.set_budget(subscription, demand, hurts, now);
+            has_paused |= self.subscriptions[subscription].budget == Some(0);
         }
+        self.sessions[key].has_paused = has_paused;
     }
 
     /// What a subscription could use, by what the publisher sends.
@@ -176,7 +155,9 @@ impl Engine {
             priority: place,
             rates: [0; MAX_STEPS],
             current: None,
+            is_paused: subscription.budget == Some(0),
             budget: 0,
+            fits: true,
         };
         let Some(publication) = subscription.publication else {
             return demand;
@@ -209,23 +190,16 @@ impl Engine {
     }
 
     /// A budget is more than what the encoding carries now: rates vary, and a budget that varies with them would switch.
-    fn set_budget(&mut self, key: SubscriptionKey, demand: &Demand, now: Instant) {
+    /// `hurts`: there is a queue in which audio waits, too.
+    fn set_budget(&mut self, key: SubscriptionKey, demand: &Demand, hurts: bool, now: Instant) {
         let subscription = &mut self.subscriptions[key];
         let above = demand.rates.iter().find(|&&rate| rate > demand.budget);
-        let fits_none = demand.most() > 0 && demand.budget == 0;
-        let budget = match above {
-            None => None,
-            Some(&next) if fits_none => {
-                let since = *subscription.starved_since.get_or_insert(now);
-                let gives_up = now.saturating_duration_since(since) >= PATIENCE
-                    && layer_choice::follows_bandwidth(subscription.settings.choice.as_ref());
-                Some(if gives_up { 0 } else { next.min(1) })
-            }
-            Some(&next) => Some(demand.budget + (next - demand.budget) * 3 / 4),
-        };
-        if !fits_none {
+        let budget = if demand.fits {
             subscription.starved_since = None;
-        }
+            above.map(|&next| demand.budget + (next - demand.budget) * 3 / 4)
+        } else {
+            Some(u64::from(!gives_up(subscription, demand, hurts, now)))
+        };
         if subscription.budget == budget {
             return;
         }
@@ -239,4 +213,21 @@ impl Engine {
             self.sessions[session].estimator.expect_jump(now);
         }
     }
+}
+
+/// Whether a video for which there is no room is paused. The first one is only for a queue in which the audio is, too.
+fn gives_up(subscription: &mut Subscription, demand: &Demand, hurts: bool, now: Instant) -> bool {
+    let is_first = demand.budget > 0;
+    if !layer_choice::follows_bandwidth(subscription.settings.choice.as_ref()) {
+        return false;
+    }
+    if demand.is_paused && !is_first {
+        return true;
+    }
+    if is_first && !hurts {
+        subscription.starved_since = None;
+        return false;
+    }
+    let since = *subscription.starved_since.get_or_insert(now);
+    now.saturating_duration_since(since) >= PATIENCE
 }

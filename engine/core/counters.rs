@@ -49,6 +49,8 @@ discards! {
     FormatNotSubscribed => "discarded_format_not_subscribed",
     /// The subscriber gets another encoding by now.
     OtherEncoding => "discarded_other_encoding",
+    /// A key frame of a dearer encoding than the one that the subscriber waits for.
+    GaveWay => "discarded_gave_way",
     /// Of a layer that the subscriber does not get.
     LayerNotWanted => "discarded_layer_not_wanted",
     /// The subscriber waits for a key frame.
@@ -57,6 +59,12 @@ discards! {
     BeforeFirst => "discarded_before_first",
     /// The subscriber is not connected.
     SubscriberNotConnected => "discarded_subscriber_not_connected",
+    /// It waited for its turn on a narrow way when another encoding's key frame came, or its video was paused.
+    Overtaken => "discarded_overtaken",
+    /// It waited for its turn on a narrow way, and was not there any more or had other keys by then.
+    HeldTooLong => "discarded_held_too_long",
+    /// Too many wait for their turn on a narrow way.
+    TooManyHeld => "discarded_too_many_held",
     /// It does not fit, or the cipher refused.
     NotProtected => "discarded_not_protected",
     /// Another worker has not taken what it was handed over: more would be memory without end.
@@ -94,8 +102,10 @@ pub struct Counters {
     pub packets_handed_over: u64,
     /// Packets sent again.
     pub packets_retransmitted: u64,
-    /// Packets asked for again that are not there any more, or are of an encoding that was left.
+    /// Packets asked for again that are not there any more.
     pub packets_asked_in_vain: u64,
+    /// Packets asked for again of an encoding that was just left, by peers whose way is full.
+    pub packets_not_repaired: u64,
     /// Packets sent again to fill a probe.
     pub packets_padded: u64,
     /// Key frames asked for.
@@ -136,6 +146,7 @@ impl Counters {
             ("packets_handed_over", self.packets_handed_over),
             ("packets_retransmitted", self.packets_retransmitted),
             ("packets_asked_in_vain", self.packets_asked_in_vain),
+            ("packets_not_repaired", self.packets_not_repaired),
             ("packets_padded", self.packets_padded),
             ("key_frames_requested", self.key_frames_requested),
             ("messages_received", self.messages_received),

@@ -27,14 +27,19 @@ impl Engine {
         let (wanted, layer) = self.wanted_encoding(key).unzip();
         let subscription = &mut self.subscriptions[key];
         subscription.layer = layer.flatten();
+        subscription.forget_before(now);
         let had = [subscription.target, subscription.current()];
         if wanted == had[0] && (wanted.is_some() || had[1].is_none()) {
             return;
         }
+        let rate = |key: EncodingKey| self.encodings.get(key).map(|e| e.bitrate.bits_per_second());
         subscription.aim(wanted);
+        subscription.gives_way = wanted.and_then(rate) < had[1].and_then(rate);
         if wanted.is_none() {
-            subscription.pause();
+            subscription.stop(now);
+            self.drop_held(key);
         }
+        let subscription = &self.subscriptions[key];
         let has = [subscription.target, subscription.current()];
         for left in had.into_iter().filter(|left| !has.contains(left)).flatten() {
             self.detach(key, left);
@@ -141,6 +146,9 @@ impl Engine {
             if let Some(left) = self.subscriptions[key].take_left() {
                 self.note_upgrade(key, left, now);
                 self.detach(key, left);
+                if self.subscriptions[key].current().is_none() {
+                    self.drop_held(key);
+                }
             }
         }
     }

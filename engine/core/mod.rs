@@ -33,7 +33,9 @@ mod message_path;
 mod mirrors;
 pub mod outbox;
 mod outlets;
+mod pacing;
 mod packet_path;
+mod padding;
 mod reports;
 mod requests;
 mod session;
@@ -365,6 +367,9 @@ impl Engine {
             for &subscription in &session.subscriptions {
                 self.subscriptions[subscription].begin_keys();
             }
+            // What waits was numbered for the old keys.
+            let count = session.pacer.clear_held() as u64;
+            self.counters.discard_many(Discard::HeldTooLong, count);
         }
         if state_changed {
             let (state, _) = transport.state();

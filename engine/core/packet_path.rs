@@ -9,14 +9,16 @@ use super::counters::Discard;
 use super::extensions::PassedValues;
 use super::incoming::{learn_stream, restore};
 use super::outbox::{Outbox, SLOT_LEN};
+use super::pacing::{Held, Turn};
 use super::session::{ExtensionIds, Session};
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, requests};
 use crate::codec::{self, Codec, PictureOffsets};
 use crate::forward::encoding::Received;
+use crate::forward::mapping::Asked;
 use crate::forward::publication::{Activity, Origin, Publication};
 use crate::forward::repeats::{Leaving, Repeats};
-use crate::forward::subscription::{Asked, Rewritten, Subscription};
+use crate::forward::subscription::{Rewritten, Subscription};
 use crate::srtp;
 use crate::wire::rtp::{Header, HeaderWriter};
 
@@ -180,18 +182,38 @@ impl Engine {
                     if rewritten.switched {
                         self.switched.push(subscriber);
                     }
-                    send(
-                        source,
-                        &rewritten,
-                        Copy::First,
-                        subscription,
-                        session,
-                        outbox,
-                    )
+                    let mut rewritten = rewritten;
+                    if session.pacer.is_full() {
+                        let turn = Turn {
+                            session,
+                            subscription,
+                            timers: &mut self.timers,
+                            counters: &mut self.counters,
+                        };
+                        let packet = Held {
+                            subscriber,
+                            encoding: key,
+                            generation: received.generation,
+                            extended: received.extended,
+                            size: source.payload.len() as u16,
+                            rewritten,
+                        };
+                        match turn.take(packet, source.now)? {
+                            Some(now) => rewritten = now,
+                            None => return Ok(0),
+                        }
+                    }
+                    let copy = Copy::First;
+                    send(source, &rewritten, copy, subscription, session, outbox).map(|()| 1)
                 });
             match sent {
-                Ok(()) => self.counters.packets_forwarded += 1,
-                Err(reason) => self.counters.discard(reason),
+                Ok(left) => self.counters.packets_forwarded += left,
+                Err(reason) => {
+                    if reason == Discard::GaveWay {
+                        self.switched.push(subscriber);
+                    }
+                    self.counters.discard(reason);
+                }
             }
         }
         self.settle_switches(source.now);
@@ -210,13 +232,19 @@ impl Engine {
         sequence_number: u16,
         now: Instant,
         outbox: &mut Outbox,
-    ) -> Option<()> {
+    ) -> Repair {
         let subscription = &self.subscriptions[subscriber];
-        let generation = self.encodings[subscription.current()?].generation();
-        let asked = subscription.find_asked(sequence_number, generation)?;
-        self.repeat(subscriber, &asked, now, outbox)?;
-        self.counters.packets_retransmitted += 1;
-        Some(())
+        let Some(asked) = subscription.find_asked(sequence_number, now) else {
+            return Repair::Gone;
+        };
+        let estimator = &self.sessions[subscription.session].estimator;
+        if asked.is_left && estimator.is_crowded(now) {
+            return Repair::Declined;
+        }
+        match self.repeat(subscriber, &asked, now, outbox) {
+            Some(()) => Repair::Sent,
+            None => Repair::Gone,
+        }
     }
 
     /// Sends one of the last packets again by RTX though nobody asked: a probe is filled with it.
@@ -240,26 +268,21 @@ impl Engine {
         now: Instant,
         outbox: &mut Outbox,
     ) -> Option<()> {
-        let encoding = &self.encodings[self.subscriptions[subscriber].current()?];
+        let encoding = self.encodings.get(asked.encoding)?;
+        if encoding.generation() != asked.generation {
+            return None;
+        }
         let publication = &self.publications[encoding.publication];
         let incoming = self.incoming_extensions(publication);
         let packet = encoding.cache.get(asked.extended, now)?;
         let subscription = &mut self.subscriptions[subscriber];
         let header = Header::parse(packet).ok()?;
-        let format = subscription.format(header.payload_type)?;
-        let source = Source {
-            header: &header,
-            payload: header.payload(packet).ok()?,
-            codec: publication.format(header.payload_type)?.codec,
-            clock_rate: publication.format(header.payload_type)?.clock_rate,
-            values: PassedValues::read(&header, packet, &incoming),
-            send_time: absolute_send_time(now.duration_since(self.started)),
-            now,
-        };
+        let format = subscription.format_of(asked, header.payload_type)?;
+        let source = Source::kept(&header, packet, publication, &incoming, self.started, now)?;
         let rewritten = Rewritten {
             payload_type: format.payload_type,
             index: asked.index,
-            timestamp: subscription.outgoing_timestamp(header.timestamp)?,
+            timestamp: header.timestamp.wrapping_add(asked.timestamp_offset),
             picture_offsets: asked.picture_offsets,
             ends_picture: asked.ends_picture,
             is_empty: false,
@@ -287,8 +310,18 @@ impl Engine {
     }
 }
 
+/// What became of a request for a packet.
+#[derive(PartialEq, Eq)]
+pub(super) enum Repair {
+    Sent,
+    /// It is not kept any more.
+    Gone,
+    /// Its place on the way is needed for what came after it.
+    Declined,
+}
+
 /// A packet on its way to its subscribers.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     header: &'a Header,
     payload: &'a [u8],
     codec: Codec,
@@ -298,8 +331,31 @@ struct Source<'a> {
     now: Instant,
 }
 
+impl<'a> Source<'a> {
+    /// A packet of the cache, as it came.
+    pub(super) fn kept(
+        header: &'a Header,
+        packet: &'a [u8],
+        publication: &Publication,
+        extensions: &ExtensionIds,
+        started: Instant,
+        now: Instant,
+    ) -> Option<Source<'a>> {
+        let format = publication.format(header.payload_type)?;
+        Some(Source {
+            header,
+            payload: header.payload(packet).ok()?,
+            codec: format.codec,
+            clock_rate: format.clock_rate,
+            values: PassedValues::read(header, packet, extensions),
+            send_time: absolute_send_time(now.duration_since(started)),
+            now,
+        })
+    }
+}
+
 /// Which copy of a packet a peer is sent.
-enum Copy {
+pub(super) enum Copy {
     First,
     /// Again, in the stream of retransmissions.
     Rtx(Rtx),
@@ -308,14 +364,14 @@ enum Copy {
 }
 
 /// The stream of a retransmission (RFC 4588 section 4).
-struct Rtx {
+pub(super) struct Rtx {
     payload_type: u8,
     ssrc: u32,
     index: u64,
 }
 
 /// 24 bits of seconds in 6.18 fixed point (the abs-send-time extension of WebRTC).
-fn absolute_send_time(since_start: Duration) -> [u8; 3] {
+pub(super) fn absolute_send_time(since_start: Duration) -> [u8; 3] {
     let fixed = (since_start.as_micros() << 18) / 1_000_000;
     let [_, a, b, c] = (fixed as u32).to_be_bytes();
     [a, b, c]
@@ -372,7 +428,7 @@ fn record_arrival(
 
 /// Writes the packet as this subscriber is to see it into the outbox, protected.
 #[inline]
-fn send(
+pub(super) fn send(
     source: &Source<'_>,
     rewritten: &Rewritten,
     copy: Copy,

@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 
 use super::channels::{DataTransport, Pending, Streams};
 use super::outlets::Outlet;
+use super::pacing::Held;
 use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
 use crate::bandwidth::estimator::Estimator;
 use crate::bandwidth::pacer::Pacer;
@@ -140,12 +141,14 @@ pub struct Session {
     pub estimator: Estimator,
     /// The way that it is about.
     pub estimated_path: Option<Path>,
-    /// Retransmissions that the peer asked for.
-    pub pacer: Pacer<(SubscriptionKey, u16)>,
+    /// Retransmissions that the peer asked for, and video that waits for its turn.
+    pub pacer: Pacer<(SubscriptionKey, u16), Held>,
     pub bandwidth_timer: Option<Instant>,
     /// The estimate that was shared out last, in bit/s, and when to do it again.
     pub allocated: u64,
     pub allocate_at: Option<Instant>,
+    /// A video is paused for want of room.
+    pub has_paused: bool,
     /// SCTP, once the descriptions agreed on it.
     pub data: Option<DataTransport>,
     pub channels: Vec<ChannelKey>,
@@ -186,6 +189,7 @@ impl Session {
             bandwidth_timer: None,
             allocated: 0,
             allocate_at: None,
+            has_paused: false,
             data: None,
             channels: Vec::new(),
             streams: Streams::new(),

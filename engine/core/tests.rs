@@ -11,6 +11,7 @@ mod lite_peer;
 mod peer;
 mod repeats;
 mod simulcast;
+mod slow_link;
 mod switching;
 mod workers;
 

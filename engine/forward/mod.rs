@@ -7,6 +7,7 @@ pub mod key_frame;
 pub mod layer_choice;
 pub mod layer_rates;
 pub mod loss;
+pub mod mapping;
 pub mod numbering;
 pub mod publication;
 pub mod reception;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Received;
 use super::layer_choice::EncodingChoice;
+use super::mapping::{Asked, Left, Mapping};
 use super::publication::MediaKind;
 use super::repeats::Repeats;
 use super::thinning::{Passage, Thinning};
@@ -56,23 +57,6 @@ impl SubscriptionSettings {
 /// payload, say) it begins all the same after this long: the decoder behind it knows better.
 const KEY_FRAME_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Where the numbers of the outgoing stream stand against those of the incoming one.
-#[derive(Clone, Copy)]
-struct Mapping {
-    encoding: EncodingKey,
-    generation: u32,
-    first_incoming: u64,
-    first_outgoing: u64,
-    timestamp_offset: u32,
-    picture_offsets: PictureOffsets,
-}
-
-impl Mapping {
-    fn index_of(&self, place: u64) -> Option<u64> {
-        (self.first_outgoing + place).checked_sub(self.first_incoming)
-    }
-}
-
 /// One subscription.
 pub struct Subscription {
     /// Who receives.
@@ -83,6 +67,8 @@ pub struct Subscription {
     pub settings: SubscriptionSettings,
     /// The encoding that it is to get: the current one, or the one whose key frame it waits for.
     pub target: Option<EncodingKey>,
+    /// The target is a cheaper encoding: a key frame of the current one is not worth its place on the way.
+    pub gives_way: bool,
     /// What it is to get of an encoding with layers; absent: all that there is.
     pub layer: Option<Layer>,
     /// Bits a second that its link has for it; absent: not known.
@@ -100,6 +86,8 @@ pub struct Subscription {
     newest_incoming: u64,
     /// The encoding that it got before, until the engine takes it off that one's list.
     left: Option<EncodingKey>,
+    /// For repairs of the encoding that it got before.
+    before: Option<Box<Left>>,
     waiting_since: Option<Instant>,
     /// Next number of the first packet after a change of stream.
     next_outgoing: u64,
@@ -136,19 +124,6 @@ pub struct Rewritten {
     pub switched: bool,
 }
 
-/// A packet that the peer asked for again.
-#[derive(PartialEq, Eq, Debug)]
-pub struct Asked {
-    /// Its number in the current encoding.
-    pub extended: u64,
-    /// Its number in the subscriber's stream.
-    pub index: u64,
-    /// What is added to the numbers in the payload.
-    pub picture_offsets: PictureOffsets,
-    /// The last packet of a picture for this peer.
-    pub ends_picture: bool,
-}
-
 impl Subscription {
     /// A subscription that waits for its first packet. `seed` makes its first sequence number.
     pub fn new(
@@ -163,6 +138,7 @@ impl Subscription {
             publication,
             settings,
             target: None,
+            gives_way: false,
             layer: None,
             budget: None,
             starved_since: None,
@@ -172,6 +148,7 @@ impl Subscription {
             thinning: None,
             newest_incoming: 0,
             left: None,
+            before: None,
             waiting_since: None,
             // Below 2^15, so that the first packets need no guess of the rollover counter (RFC 3711 section 3.3.1).
             next_outgoing: 1 + u64::from(seed & 0x3fff),
@@ -204,6 +181,7 @@ impl Subscription {
         self.rtx_index &= 0xffff;
         self.mid_known = false;
         self.repeats = None;
+        self.before = None;
         if let Some(mapping) = &mut self.mapping {
             // What was sent before the last turn cannot be asked for under the new keys.
             let before = turns.saturating_sub(mapping.first_outgoing);
@@ -220,6 +198,18 @@ impl Subscription {
     /// Where a key frame would help the peer's decoder.
     pub fn decoding(&self) -> Option<EncodingKey> {
         self.current().or(self.target)
+    }
+
+    /// Gets nothing for now; what it got may be asked for again.
+    pub fn stop(&mut self, now: Instant) {
+        self.keep_before(None, now);
+        self.pause();
+    }
+
+    /// Gets nothing of the current encoding any more, whose next pictures need a key frame that it did not get.
+    fn leave(&mut self, now: Instant) {
+        self.left = self.current();
+        self.stop(now);
     }
 
     /// Gets nothing from now on; numbers go on when it gets something again.
@@ -257,6 +247,10 @@ impl Subscription {
             Some(mapping)
                 if mapping.encoding == encoding && mapping.generation == received.generation =>
             {
+                if received.key_frame && self.gives_way && self.target != Some(encoding) {
+                    self.leave(now);
+                    return Err(Discard::GaveWay);
+                }
                 (mapping, false)
             }
             _ => self.begin(encoding, payload_type, timestamp, received, clock_rate, now)?,
@@ -361,10 +355,12 @@ impl Subscription {
             timestamp_offset: self.next_timestamp_offset(timestamp, clock_rate, now),
             picture_offsets: self.next_picture_offsets(received.numbers),
         };
+        self.keep_before(Some(encoding), now);
         self.mapping = Some(mapping);
         self.thinning = None;
         self.formats.clone_from(&self.settings.formats);
         self.left = current.filter(|&left| left != encoding);
+        self.gives_way = false;
         Ok((mapping, self.left.is_some()))
     }
 
@@ -388,12 +384,58 @@ impl Subscription {
         first.offsets_after(self.last_numbers)
     }
 
-    /// Finds the incoming number of a packet that the peer asks for.
-    pub fn find_asked(&self, sequence_number: u16, generation: u32) -> Option<Asked> {
-        self.mapping
-            .filter(|mapping| mapping.generation == generation)?;
+    /// The number that the next packet gets.
+    pub fn next_outgoing(&self) -> u64 {
+        self.next_outgoing
+    }
+
+    /// The packet that began the current encoding has this number: those between never left.
+    pub fn begin_at(&mut self, index: u64) {
+        self.go_on_at(index + 1);
+        if let Some(mapping) = &mut self.mapping {
+            mapping.first_outgoing = index;
+        }
+    }
+
+    /// The next packet has this number: those that were given it and more never left.
+    pub fn go_on_at(&mut self, index: u64) {
+        self.next_outgoing = index;
+        if let Some(left) = &mut self.before {
+            left.end = left.end.min(index);
+        }
+    }
+
+    /// Keeps the numbers of the video that is left: its last packets may be asked for again.
+    fn keep_before(&mut self, next: Option<EncodingKey>, now: Instant) {
+        let left = self
+            .mapping
+            .filter(|mapping| Some(mapping.encoding) != next);
+        if let Some(mapping) = left.filter(|_| self.kind == MediaKind::Video) {
+            self.before = Some(Box::new(Left {
+                mapping,
+                thinning: self.thinning.take(),
+                formats: std::mem::take(&mut self.formats),
+                end: self.next_outgoing,
+                at: now,
+            }));
+        }
+    }
+
+    /// Forgets the encoding that was left, once nothing of it will be asked for.
+    pub fn forget_before(&mut self, now: Instant) {
+        if self.before.as_ref().is_some_and(|left| !left.is_kept(now)) {
+            self.before = None;
+        }
+    }
+
+    /// Finds the packet that the peer asks for.
+    pub fn find_asked(&self, sequence_number: u16, now: Instant) -> Option<Asked> {
         let behind = (self.next_outgoing as u16).wrapping_sub(sequence_number);
-        self.find(self.next_outgoing.checked_sub(u64::from(behind))?)
+        let index = self.next_outgoing.checked_sub(u64::from(behind))?;
+        self.find(index).or_else(|| {
+            let left = self.before.as_ref().filter(|left| left.is_kept(now))?;
+            left.find(index)
+        })
     }
 
     /// One of the last packets: zero is the newest.
@@ -402,25 +444,26 @@ impl Subscription {
     }
 
     fn find(&self, index: u64) -> Option<Asked> {
-        let mapping = self.mapping?;
-        let distance = index.checked_sub(mapping.first_outgoing)?;
-        let place = mapping.first_incoming + distance;
-        let (extended, pictures, ends_picture) = match &self.thinning {
-            Some(thinning) => thinning.find(place)?,
-            None => (place, 0, false),
-        };
-        Some(Asked {
-            extended,
-            index,
-            picture_offsets: mapping.picture_offsets.without(pictures),
-            ends_picture,
-        })
+        self.mapping?.find(self.thinning.as_deref(), index)
+    }
+
+    /// How the peer calls a payload type of the source that it was asked for from.
+    pub fn format_of(&self, asked: &Asked, publication_payload_type: u8) -> Option<FormatMapping> {
+        match &self.before {
+            Some(left) if asked.is_left => find_format(&left.formats, publication_payload_type),
+            _ => self.format(publication_payload_type),
+        }
     }
 
     /// The timestamp of the outgoing stream for one of the incoming.
     pub fn outgoing_timestamp(&self, timestamp: u32) -> Option<u32> {
         let mapping = self.mapping?;
         Some(timestamp.wrapping_add(mapping.timestamp_offset))
+    }
+
+    /// Of its newest packet.
+    pub fn last_timestamp(&self) -> u32 {
+        self.last_timestamp
     }
 
     /// The next packet index of the retransmission stream.
@@ -573,6 +616,26 @@ mod tests {
     }
 
     #[test]
+    fn a_dearer_encodings_key_frame_gives_way_to_the_one_that_is_waited_for() {
+        let now = Instant::now();
+        let [old, new] = encodings();
+        let mut subscription = subscription(MediaKind::Video);
+        let first = received(70_000, true, 1);
+        let last = packet(&mut subscription, old, 0, first, now).unwrap();
+        subscription.aim(Some(new));
+        subscription.gives_way = true;
+        let dear = packet(&mut subscription, old, 9, received(70_001, true, 1), now);
+        assert_eq!(dear.err(), Some(Discard::GaveWay));
+        assert_eq!(subscription.take_left(), Some(old));
+        let rest = packet(&mut subscription, old, 9, received(70_002, false, 1), now);
+        assert_eq!(rest.err(), Some(Discard::OtherEncoding));
+        let next = packet(&mut subscription, new, 9, received(500, true, 1), now).unwrap();
+        assert_eq!(next.index, last.index + 1);
+        let asked = subscription.find_asked(last.index as u16, now).unwrap();
+        assert_eq!((asked.encoding, asked.is_left), (old, true));
+    }
+
+    #[test]
     fn numbers_go_on_after_a_pause() {
         let now = Instant::now();
         let [encoding, _] = encodings();
@@ -612,12 +675,37 @@ mod tests {
             packet(&mut subscription, encoding, 0, received, now).unwrap();
         }
         let first = 1 + 99;
-        let asked = subscription.find_asked(first + 3, 1).unwrap();
+        let asked = subscription.find_asked(first + 3, now).unwrap();
         assert_eq!(
-            (asked.extended, asked.index),
-            (70_003, u64::from(first) + 3)
+            (asked.extended, asked.index, asked.generation),
+            (70_003, u64::from(first) + 3, 1)
         );
-        assert_eq!(subscription.find_asked(first - 1, 1), None);
-        assert_eq!(subscription.find_asked(first + 3, 2), None);
+        assert_eq!(subscription.find_asked(first - 1, now), None);
+    }
+
+    #[test]
+    fn the_last_packets_of_an_encoding_that_was_left_are_found_for_a_while() {
+        let now = Instant::now();
+        let [old, new] = encodings();
+        let mut subscription = subscription(MediaKind::Video);
+        for extended in 70_000..70_010 {
+            let received = received(extended, extended == 70_000, 1);
+            packet(&mut subscription, old, 0, received, now).unwrap();
+        }
+        subscription.aim(Some(new));
+        let first_of_new = received(500, true, 3);
+        let switched = packet(&mut subscription, new, 0, first_of_new, now).unwrap();
+        let last_of_old = (switched.index - 1) as u16;
+        let asked = subscription.find_asked(last_of_old, now).unwrap();
+        assert_eq!((asked.encoding, asked.extended), (old, 70_009));
+        assert_eq!((asked.generation, asked.is_left), (1, true));
+        let format = subscription.format_of(&asked, 96).unwrap();
+        assert_eq!(format.payload_type, 120);
+        let asked = subscription.find_asked(switched.index as u16, now).unwrap();
+        assert_eq!((asked.encoding, asked.extended), (new, 500));
+        let late = now + Duration::from_secs(2);
+        assert_eq!(subscription.find_asked(last_of_old, late), None);
+        subscription.forget_before(late);
+        assert_eq!(subscription.find_asked(last_of_old, now), None);
     }
 }

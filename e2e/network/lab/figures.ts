@@ -27,6 +27,7 @@ export function figuresOf(scenario: Scenario, recording: Recording): Figures {
     droppedShare: sum(during.map(({ down }) => down.dropped)) / Math.max(packets, 1),
     queueMs: sum(during.map(({ down }) => down.queueMs)) / Math.max(during.length, 1),
     ...(viewers.length > 1 ? {} : lossFigures(viewers[0] ?? [], from, counts)),
+    framesNotDecoded: most(viewers.map((samples) => notDecoded(samples, from))),
     framesPerSecond: Math.min(...viewers.map((samples) => frameRate(samples, from))),
     freezes: most(viewers.map((samples) => grown(samples, from, 'freezeCount'))),
     longestFreeze: longestPause(recording.shown, from, seconds),
@@ -121,6 +122,12 @@ const megabits = (samples: readonly ViewerSample[], from: number): number =>
 
 const frameRate = (samples: readonly ViewerSample[], from: number): number =>
   grown(samples, from, 'framesDecoded', 'video') / lasted(samples, from);
+
+/** Frames that came whole and that no decoder gave a picture of; the last few may wait for their turn. */
+const notDecoded = (samples: readonly ViewerSample[], from: number): number =>
+  grown(samples, from, 'framesReceived', 'video') -
+  grown(samples, from, 'framesDecoded', 'video') -
+  grown(samples, from, 'framesDropped', 'video');
 
 const concealed = (samples: readonly ViewerSample[], from: number): number =>
   grown(samples, from, 'concealedSamples', 'audio') /

@@ -125,7 +125,27 @@ export const scenarios: readonly Scenario[] = [
       { at: 24, down: { rate: 3_000_000, delayMs }, up },
     ],
     bitrates: layers,
-    marks: { secondsDown: [0, 2], queueAfterDrop: [0, 150], secondsUp: [0, 15] },
+    // Frames that wait for their turn at the end are no errors of the decoder.
+    marks: { secondsDown: [0, 2], queueAfterDrop: [0, 150], secondsUp: [0, 15], framesNotDecoded: [0, 5] },
+  },
+  {
+    // Room for the audio and nothing else, for a while.
+    name: 'below the least encoding',
+    from: 12,
+    seconds: 40,
+    steps: [
+      { at: 0, down: { rate: 3_000_000, delayMs }, up },
+      { at: 8, down: { rate: 130_000, delayMs }, up },
+      { at: 26, down: { rate: 3_000_000, delayMs }, up },
+    ],
+    bitrates: layers,
+    publishers: 1,
+    marks: {
+      audioMissing: [0, 0.01],
+      concealedShare: [0, 0.02],
+      droppedShare: [0, 0.02],
+      secondsUp: [0, 15],
+    },
   },
   constant(500_000),
   constant(1_000_000),

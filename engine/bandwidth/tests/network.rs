@@ -130,7 +130,9 @@ impl Source {
             priority: 0,
             rates,
             current: Some(current as u64),
+            is_paused: false,
             budget: 0,
+            fits: true,
         }];
         share(
             (estimate - self.audio).max(0.0) as u64,

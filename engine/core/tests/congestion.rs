@@ -56,8 +56,8 @@ impl Call {
             }
         });
         Call {
+            start: lab.now(),
             lab,
-            start: Instant::now(),
             publisher,
             subscriber,
             arrivals: Arrivals::new(),

@@ -34,6 +34,8 @@ pub struct ReceivedPacket {
     pub ssrc: u32,
     pub marker: bool,
     pub payload: Vec<u8>,
+    /// Of the datagram, in bytes.
+    pub size: usize,
     /// Header extensions by ID.
     pub extensions: Vec<(u8, Vec<u8>)>,
     /// When it came.
@@ -603,6 +605,7 @@ impl Peer {
                 }
             }
             DatagramKind::Rtp => {
+                let size = datagram.len();
                 let header = Header::parse(&datagram).expect("well formed");
                 let (_, receiver) = self.keys.as_mut().expect("keys before media");
                 let length = receiver
@@ -615,6 +618,7 @@ impl Peer {
                     timestamp: header.timestamp,
                     ssrc: header.ssrc,
                     marker: header.marker,
+                    size,
                     payload: payload.to_vec(),
                     extensions: header
                         .extensions(&datagram[..length])

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::peer::{self, Laboratory};
+use super::peer::{self, Laboratory, SUBSCRIBER_SSRC};
 use super::{VP8_DELTA, VP8_KEY};
 use crate::codec::Codec;
 use crate::link::proto;
@@ -150,6 +150,33 @@ fn another_wish_switches_at_a_key_frame_with_continuous_numbers() {
     call.frames(false, &[0, 1, 2]);
     // The old picture until the new one's key frame; at that moment both, one after the other.
     assert_eq!(call.got(), [1, 1, 1, 1, 2, 2]);
+}
+
+#[test]
+fn what_was_lost_just_before_a_switch_is_sent_again() {
+    let mut call = Simulcast::new(true, Some(wish("h", false, false)));
+    call.frames(true, &[0, 1, 2]);
+    call.frames(false, &[0, 1, 2]);
+    call.wish(Some(wish("q", false, false)));
+    call.frames(true, &[2]);
+    let packets = call.lab.received(call.subscriber);
+    let [.., last_of_old, first_of_new] = &packets[..] else {
+        panic!("packets of both encodings");
+    };
+    assert_eq!(last_of_old.payload.last(), Some(&1));
+    assert_eq!(first_of_new.payload.last(), Some(&2));
+    for (at, lost) in [last_of_old, first_of_new].into_iter().enumerate() {
+        call.lab
+            .send_nack(call.subscriber, SUBSCRIBER_SSRC, lost.sequence_number);
+        let again = call.lab.received(call.subscriber);
+        let [again] = &again[..] else {
+            panic!("packet {at} comes again");
+        };
+        assert_eq!(again.payload[..2], lost.sequence_number.to_be_bytes());
+        assert_eq!(again.payload[2..], lost.payload);
+        assert_eq!(again.timestamp, lost.timestamp);
+    }
+    assert_eq!(call.lab.counter("packets_asked_in_vain"), 0);
 }
 
 #[test]
