@@ -35,7 +35,7 @@ const chromiumArguments = [
   '--autoplay-policy=no-user-gesture-required',
 ];
 
-const CHROMIUM = '/usr/bin/chromium';
+export const CHROMIUM = '/usr/bin/chromium';
 
 /** Debian's Chromium as playwright's own object: for pages that are driven as a user does. */
 export function launchChromium(more: readonly string[] = [], executablePath = CHROMIUM) {

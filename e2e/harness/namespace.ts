@@ -22,6 +22,14 @@ export interface Namespace {
   readonly remove: () => Promise<void>;
 }
 
+/** An executable in that directory that is this program in another namespace. */
+export async function programInside(namespace: string, program: string, directory: string): Promise<string> {
+  const file = join(directory, 'program');
+  await writeFile(file, `#!/bin/sh\nexec ip netns exec ${namespace} ${program} "$@"\n`);
+  await chmod(file, 0o755);
+  return file;
+}
+
 export async function makeNamespace(): Promise<Namespace> {
   // Other tests may run on this host, in other networks of 198.18.0.0/15 (RFC 2544: for tests of networks).
   const network = `198.18.${randomInt(256)}`;
@@ -54,12 +62,7 @@ export async function makeNamespace(): Promise<Namespace> {
   }
   return {
     hostAddress: `${network}.1`,
-    wrapper: async (program) => {
-      const script = join(scripts, 'run');
-      await writeFile(script, `#!/bin/sh\nexec ip netns exec ${name} ${program} "$@"\n`);
-      await chmod(script, 0o755);
-      return script;
-    },
+    wrapper: (program) => programInside(name, program, scripts),
     changeAddress: async () => {
       await inside('address', 'delete', `${network}.${last}/24`, 'dev', inner);
       last += 1;

@@ -1,8 +1,15 @@
 /** A server with browsers at both ends of a link: what is near it, and what is behind the link. */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, type Endpoint, startChromium, startRemoteChromium } from '../../harness/browsers.ts';
+import {
+  type Browser,
+  CHROMIUM,
+  type Endpoint,
+  startChromium,
+  startRemoteChromium,
+} from '../../harness/browsers.ts';
+import { programInside } from '../../harness/namespace.ts';
 import { type Switchyard, startSwitchyard } from '../../harness/switchyard.ts';
 import { until } from '../../harness/until.ts';
 import type { TrackName } from './crowd.ts';
@@ -36,21 +43,14 @@ export async function openPlace(namespace: string): Promise<Place> {
     parts.unshift(switchyard.stop);
     const near = await startChromium();
     parts.unshift(near.close);
-    const far = await startRemoteChromium(await remoteChromium(directory, namespace), switchyard.api);
+    const chromium = await programInside(namespace, CHROMIUM, directory);
+    const far = await startRemoteChromium(chromium, switchyard.api);
     parts.unshift(far.close);
     return { namespace, switchyard, link, near, far, close };
   } catch (error) {
     await close();
     throw error;
   }
-}
-
-/** An executable that is Chromium in another namespace. */
-async function remoteChromium(directory: string, namespace: string): Promise<string> {
-  const file = join(directory, 'chromium');
-  await writeFile(file, `#!/bin/sh\nexec ip netns exec ${namespace} /usr/bin/chromium "$@"\n`);
-  await chmod(file, 0o755);
-  return file;
 }
 
 /** A page near the server publishes audio and a video of these encodings (bit/s, best first). */
