@@ -14,8 +14,6 @@ use super::connection::Connection;
 use super::newcomers::Newcomers;
 use crate::core::outbox::Message;
 
-/// After the kernel could give no connection: it has no descriptors, and would say so without end.
-const REST: Duration = Duration::from_secs(1);
 /// Connections taken in a row.
 const ACCEPTS_IN_A_ROW: usize = 32;
 
@@ -42,9 +40,7 @@ pub struct Connections {
     most: usize,
     ended: Vec<ConnectionKey>,
     dropped: u64,
-    /// Listeners that rest, and until when all of them do.
-    resting: Vec<usize>,
-    rest_until: Option<Instant>,
+    rest: net::Rest,
 }
 
 impl Connections {
@@ -66,8 +62,7 @@ impl Connections {
             most,
             ended: Vec::new(),
             dropped: 0,
-            resting: Vec::new(),
-            rest_until: None,
+            rest: net::Rest::default(),
         })
     }
 
@@ -121,24 +116,18 @@ impl Connections {
 
     fn rest(&mut self, index: usize, error: &io::Error, now: Instant) {
         tracing::warn!(%error, "accepting");
-        // It is not there when it could not be added again.
-        let _ = self.poller.remove(&self.listeners[index].1);
-        self.resting.push(index);
-        self.rest_until = Some(now + REST);
+        let listener = &self.listeners[index].1;
+        self.rest.begin(&self.poller, listener, index, now);
     }
 
     /// When `end_rest` is due.
     pub fn rest_until(&self) -> Option<Instant> {
-        self.rest_until
+        self.rest.until()
     }
 
     /// Listeners that have rested go on.
     pub fn end_rest(&mut self, now: Instant) {
-        if self.rest_until.is_none_or(|until| until > now) {
-            return;
-        }
-        self.rest_until = None;
-        for index in std::mem::take(&mut self.resting) {
+        for index in self.rest.end(now) {
             let added = self.poller.add(&self.listeners[index].1, index);
             if let Err(error) = added {
                 self.rest(index, &error, now);

@@ -42,6 +42,7 @@ pub struct Worker {
     server: Server,
     sockets: Sockets,
     listeners: Vec<Listener>,
+    rest: net::Rest,
     tls: Tls,
     receiver: net::Receiver,
     buffer: Box<[u8]>,
@@ -84,6 +85,7 @@ fn open(options: Options) -> Result<(Worker, Bound), String> {
         server: Server::new(options.settings),
         sockets,
         listeners,
+        rest: net::Rest::default(),
         tls,
         receiver: net::Receiver::default(),
         buffer: vec![0; READ_LEN].into_boxed_slice(),
@@ -135,7 +137,7 @@ impl Worker {
 
     fn next_timeout(&self) -> Option<Duration> {
         let look = self.looks.peek().map(|Reverse((at, _))| *at);
-        let due = [self.server.next_timeout(), look]
+        let due = [self.server.next_timeout(), look, self.rest.until()]
             .into_iter()
             .flatten()
             .min();
@@ -238,7 +240,7 @@ impl Worker {
             let (socket, peer) = match net::accept(&listener.socket) {
                 Ok(Some(accepted)) => accepted,
                 Ok(None) => return,
-                Err(error) => return tracing::warn!(%error, "accepting"),
+                Err(error) => return self.rest(index, &error, instant),
             };
             let tls = listener.is_tls.then(|| self.tls.config(instant));
             let accepted = self
@@ -246,6 +248,22 @@ impl Worker {
                 .accept(socket, peer, listener.place, tls, instant);
             if let Some(key) = accepted {
                 self.looks.push(Reverse((instant + LOOK_EVERY, key)));
+            }
+        }
+    }
+
+    fn rest(&mut self, index: usize, error: &io::Error, now: Instant) {
+        tracing::warn!(%error, "accepting");
+        let listener = &self.listeners[index].socket;
+        self.rest.begin(self.sockets.poller(), listener, index, now);
+    }
+
+    fn end_rest(&mut self, now: Instant) {
+        for index in self.rest.end(now) {
+            let token = Token::Listener(index).number() as usize;
+            let listener = &self.listeners[index].socket;
+            if let Err(error) = self.sockets.poller().add(listener, token) {
+                self.rest(index, &error, now);
             }
         }
     }
@@ -310,6 +328,7 @@ impl Worker {
     fn end_what_is_due(&mut self) {
         let now = now();
         self.server.handle_timeout(now, &mut self.sockets);
+        self.end_rest(now.instant);
         while let Some(&Reverse((at, key))) = self.looks.peek()
             && at <= now.instant
         {
