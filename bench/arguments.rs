@@ -18,6 +18,9 @@ Prints a line of JSON for each measurement.
   --seconds N      of each measurement (10)
   --sample N       decrypt every Nth packet of a subscriber, and take its latency (1)
   --bind IP        the address of publishers and subscribers (127.0.0.1)
+  --congestion K   on: subscribers take congestion control, off: their answers refuse it (on)
+  --profile FILE   samples of the server's process while it is measured, by perf
+  --threads N      of the load, which its publishers are shared out over with their subscribers (1)
   --offers         subscribers send the offer (the server does)
   --search         find how many of the publishers can send before packets are lost or late,
                    then measure 10, 50 and 90 % of that
@@ -29,6 +32,7 @@ Prints a line of JSON for each measurement.
   --limit          instead: how fast this machine encrypts and sends with no server around it";
 
 /// A run.
+#[derive(Clone)]
 pub struct Plan {
     pub base: String,
     pub app: String,
@@ -42,6 +46,12 @@ pub struct Plan {
     pub search: bool,
     /// Where publishers and subscribers have their sockets.
     pub bind: IpAddr,
+    /// Subscribers take transport-wide feedback.
+    pub congestion: bool,
+    /// Threads that the endpoints are shared out over, by publishers.
+    pub threads: usize,
+    /// Where samples of the server go.
+    pub profile: Option<String>,
     /// Subscribers offer, not the server.
     pub offers: bool,
     /// Of an audio packet in a meeting, in milliseconds.
@@ -61,10 +71,11 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let (mut base, mut app, mut secret, mut pid) = (None, None, None, None);
     let (mut publishers, mut subscribers, mut seconds, mut sample) = (1, 50, 10, 1);
     let (mut bits, mut audio, mut search, mut limit) = (2_500_000, false, false, false);
-    let mut offers = false;
+    let (mut offers, mut congestion) = (false, true);
     let mut bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (mut interval, mut control_pid) = (20, None);
     let mut idle = Vec::new();
+    let (mut profile, mut threads) = (None, 1);
     let mut run: fn(Plan) -> Arguments = Arguments::Run;
     while let Some(name) = given.next() {
         match name.as_str() {
@@ -92,6 +103,10 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                             .map_err(|_| format!("no IP address: {value}"))?
                     }
                     "--idle" => idle = numbers(&value)?,
+                    "--congestion" if value == "on" => congestion = true,
+                    "--congestion" if value == "off" => congestion = false,
+                    "--threads" => threads = number(&value)? as usize,
+                    "--profile" => profile = Some(value),
                     "--bits" => bits = number(&value)?,
                     "--media" if value == "audio" => audio = true,
                     "--media" if value == "video" => audio = false,
@@ -119,6 +134,9 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         sample,
         search,
         bind,
+        congestion,
+        threads,
+        profile,
         offers,
         interval,
         control_pid,

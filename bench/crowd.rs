@@ -13,12 +13,12 @@ use switchyard_engine::dtls::Certificate;
 use switchyard_engine::wire::demux::{DatagramKind, classify};
 use switchyard_engine::wire::rtcp::{self, Packet};
 use switchyard_engine::wire::rtp::Header;
-use switchyard_net as net;
 
 use crate::api::Api;
 use crate::endpoint::{Endpoint, FEEDBACK_INTERVAL};
 use crate::room::{self, Stream};
 use crate::sdp;
+use crate::sockets::{Sockets, text};
 
 pub const USAGE: &str = "\
        switchyard-bench watch --base URL --app ID --secret SECRET --track SESSION/NAME --count N
@@ -72,8 +72,7 @@ pub struct Crowd {
     api: Api,
     certificate: Certificate,
     members: Vec<Member>,
-    poller: net::Poller,
-    receiver: net::Receiver,
+    sockets: Sockets,
     feedbacks: VecDeque<(Instant, usize)>,
     rtcp: Vec<u8>,
     started: Instant,
@@ -128,8 +127,7 @@ impl Crowd {
             api,
             certificate: Certificate::generate()?,
             members: Vec::new(),
-            poller: net::Poller::new().map_err(text)?,
-            receiver: net::Receiver::default(),
+            sockets: Sockets::new()?,
             feedbacks: VecDeque::new(),
             rtcp: Vec::new(),
             started: Instant::now(),
@@ -171,7 +169,7 @@ impl Crowd {
     fn add_endpoint(&mut self, streams: Vec<Stream>) -> Result<&Endpoint, String> {
         let index = self.members.len();
         let endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::LOCALHOST), index).map_err(text)?;
-        self.poller.add(&endpoint.socket, index).map_err(text)?;
+        self.sockets.add(&endpoint.socket, index)?;
         self.members.push(Member {
             endpoint,
             streams,
@@ -238,12 +236,7 @@ impl Crowd {
     }
 
     fn turn(&mut self) -> Result<(), String> {
-        let mut ready = Vec::with_capacity(64);
-        let wait = Some(Duration::from_millis(2));
-        self.poller
-            .wait(wait, |index| ready.push(index))
-            .map_err(text)?;
-        for index in ready {
+        for index in self.sockets.wait(Duration::from_millis(2))? {
             self.receive(index)?;
         }
         let now = Instant::now();
@@ -271,34 +264,35 @@ impl Crowd {
         } = &mut self.members[index];
         let socket = endpoint.socket.clone();
         let certificate = &self.certificate;
-        let taken = self
-            .receiver
-            .receive(&socket, |source, datagram| match classify(datagram) {
-                DatagramKind::Rtp => {
-                    let Ok(header) = Header::parse(datagram) else {
-                        return;
-                    };
-                    endpoint.arrived(&header, datagram, at_us);
-                    seen.packet(header.ssrc, header.sequence_number, now);
-                }
-                DatagramKind::Rtcp => {
-                    let Some(receiver) = &mut endpoint.receiver else {
-                        return;
-                    };
-                    let Ok(length) = receiver.unprotect_rtcp(datagram) else {
-                        return;
-                    };
-                    for packet in rtcp::parse(&datagram[..length]) {
-                        if let Ok(Packet::Pli { media_ssrc }) = packet {
-                            let asked = streams.iter_mut().filter(|s| s.ssrc == media_ssrc);
-                            asked.for_each(Stream::want_key_frame);
+        let taken =
+            self.sockets
+                .receiver
+                .receive(&socket, |source, datagram| match classify(datagram) {
+                    DatagramKind::Rtp => {
+                        let Ok(header) = Header::parse(datagram) else {
+                            return;
+                        };
+                        endpoint.arrived(&header, datagram, at_us);
+                        seen.packet(header.ssrc, header.sequence_number, now);
+                    }
+                    DatagramKind::Rtcp => {
+                        let Some(receiver) = &mut endpoint.receiver else {
+                            return;
+                        };
+                        let Ok(length) = receiver.unprotect_rtcp(datagram) else {
+                            return;
+                        };
+                        for packet in rtcp::parse(&datagram[..length]) {
+                            if let Ok(Packet::Pli { media_ssrc }) = packet {
+                                let asked = streams.iter_mut().filter(|s| s.ssrc == media_ssrc);
+                                asked.for_each(Stream::want_key_frame);
+                            }
                         }
                     }
-                }
-                DatagramKind::Stun => endpoint.take_stun(datagram, source),
-                DatagramKind::Dtls => endpoint.take_dtls(certificate, now, datagram),
-                _ => {}
-            });
+                    DatagramKind::Stun => endpoint.take_stun(datagram, source),
+                    DatagramKind::Dtls => endpoint.take_dtls(certificate, now, datagram),
+                    _ => {}
+                });
         taken.map(drop).map_err(text)
     }
 }
@@ -312,10 +306,6 @@ fn input_end() -> Arc<AtomicBool> {
         seen.store(true, Ordering::Relaxed);
     });
     ended
-}
-
-fn text(error: std::io::Error) -> String {
-    error.to_string()
 }
 
 #[cfg(test)]

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use switchyard_engine::dtls::Certificate;
 use switchyard_engine::wire::demux::{DatagramKind, classify};
-use switchyard_net as net;
 
 use crate::api::Api;
 use crate::arguments::Plan;
 use crate::association::Association;
 use crate::endpoint::Endpoint;
 use crate::figures::{percentiles, round};
-use crate::load::{CONNECT_TIMEOUT, SETTLE, text};
+use crate::load::{CONNECT_TIMEOUT, SETTLE};
 use crate::process;
 use crate::sdp;
+use crate::sockets::{Sockets, text, turns};
 
 /// Subscribers of the reliable channel, one measurement each.
 const SIZES: [usize; 4] = [1, 10, 100, 500];
@@ -64,8 +64,7 @@ struct Messages {
     fingerprint: Vec<u8>,
     clients: Vec<Client>,
     publisher: Option<Publisher>,
-    poller: net::Poller,
-    receiver: net::Receiver,
+    sockets: Sockets,
     epoch: Instant,
     next_check: Instant,
     next_timers: Instant,
@@ -197,8 +196,7 @@ impl Messages {
             certificate,
             clients: Vec::new(),
             publisher: None,
-            poller: net::Poller::new().map_err(text)?,
-            receiver: net::Receiver::default(),
+            sockets: Sockets::new()?,
             epoch: now,
             next_check: now + CHECK_INTERVAL,
             next_timers: now,
@@ -239,7 +237,7 @@ impl Messages {
     fn add(&mut self, window: u32) -> Result<String, String> {
         let index = self.clients.len();
         let mut endpoint = Endpoint::new(self.bind, index).map_err(text)?;
-        self.poller.add(&endpoint.socket, index).map_err(text)?;
+        self.sockets.add(&endpoint.socket, index)?;
         let session = self.api.new_session()?;
         let offer = sdp::data_offer(&endpoint.own(&self.fingerprint));
         let described = sdp::read(&self.api.establish(&session, &offer)?)?;
@@ -332,23 +330,11 @@ impl Messages {
     }
 
     fn run(&mut self, time: Duration) -> Result<(), String> {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            self.turn()?;
-        }
-        Ok(())
+        turns(Instant::now() + time, || self.turn())
     }
 
     fn turn(&mut self) -> Result<(), String> {
-        let mut ready = [0; 64];
-        let mut count = 0;
-        self.poller
-            .wait(Some(Duration::from_millis(1)), |index| {
-                ready[count] = index;
-                count += 1;
-            })
-            .map_err(text)?;
-        for &index in &ready[..count] {
+        for index in self.sockets.wait(Duration::from_millis(1))? {
             // One that has been let go was there when the wait began.
             if index < self.clients.len() {
                 self.receive(index)?;
@@ -403,7 +389,8 @@ impl Messages {
         let socket = client.endpoint.socket.clone();
         let endpoint = &mut client.endpoint;
         let certificate = &self.certificate;
-        self.receiver
+        self.sockets
+            .receiver
             .receive(&socket, |source, datagram| match classify(datagram) {
                 DatagramKind::Dtls => endpoint.take_dtls(certificate, now, datagram),
                 DatagramKind::Stun => endpoint.take_stun(datagram, source),

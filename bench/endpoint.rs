@@ -41,8 +41,10 @@ pub struct Endpoint {
     /// Present once connected.
     pub sender: Option<srtp::Sender>,
     pub receiver: Option<srtp::Receiver>,
-    /// RTP packets that came.
+    /// Packets of media that came, and those that repeated some: a server fills probes with them.
     pub packets: u64,
+    pub repeated: u64,
+    repeats: Vec<u8>,
     /// The ID of transport-wide numbers, and when they came.
     transport_extension: u8,
     arrivals: Arrivals,
@@ -76,6 +78,8 @@ impl Endpoint {
             sender: None,
             receiver: None,
             packets: 0,
+            repeated: 0,
+            repeats: Vec::new(),
             transport_extension: 0,
             arrivals: Arrivals::new(),
             highest: 0,
@@ -109,6 +113,7 @@ impl Endpoint {
         });
         self.next_check = now;
         self.transport_extension = described.transport_extension.unwrap_or(0);
+        self.repeats.clone_from(&described.repeats);
     }
 
     /// Whether media, or messages, can flow.
@@ -216,12 +221,22 @@ impl Endpoint {
         }
     }
 
-    /// Notes that a packet came. Header extensions are not encrypted.
-    pub fn arrived(&mut self, header: &Header, datagram: &[u8], at_us: u64) {
-        // Padding is a probe, not media.
-        self.packets += u64::from(!header.has_padding);
-        self.highest = header.sequence_number;
-        self.media_ssrc = header.ssrc;
+    /// Notes that a packet came; whether it is media. Header extensions are not encrypted.
+    pub fn arrived(&mut self, header: &Header, datagram: &[u8], at_us: u64) -> bool {
+        self.note_number(header, datagram, at_us);
+        let is_repeat = self.repeats.contains(&header.payload_type);
+        // Padding is a probe as well.
+        let is_media = !is_repeat && !header.has_padding;
+        self.repeated += u64::from(is_repeat);
+        if is_media {
+            self.packets += 1;
+            self.highest = header.sequence_number;
+            self.media_ssrc = header.ssrc;
+        }
+        is_media
+    }
+
+    fn note_number(&mut self, header: &Header, datagram: &[u8], at_us: u64) {
         if self.transport_extension == 0 {
             return;
         }

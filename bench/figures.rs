@@ -2,52 +2,88 @@
 
 use serde_json::{Value, json};
 
-use crate::process::Cpu;
+use crate::measuring::Used;
+
+/// What the endpoints of one thread, or of all, saw in a measurement.
+#[derive(Default)]
+pub struct Part {
+    /// What the publishers sent, times their subscribers.
+    pub expected: u64,
+    /// What subscribers received of it.
+    pub packets: u64,
+    /// What they received again: a server fills its probes with it.
+    pub repeated: u64,
+    /// Messages for which the generator's own sockets had no room.
+    pub dropped: u64,
+    pub unreadable: u64,
+    /// Microseconds from a packet's leaving to its arrival.
+    pub latencies: Vec<u32>,
+    /// Microseconds by which the generator sent frames too late.
+    pub late: Vec<u32>,
+}
+
+impl Part {
+    /// Takes in what another thread saw.
+    pub fn add(&mut self, other: Part) {
+        self.expected += other.expected;
+        self.packets += other.packets;
+        self.repeated += other.repeated;
+        self.dropped += other.dropped;
+        self.unreadable += other.unreadable;
+        self.latencies.extend(other.latencies);
+        self.late.extend(other.late);
+    }
+}
 
 /// What a measurement found.
 pub struct Figures {
     pub publishers: usize,
     pub subscribers: usize,
-    pub seconds: f64,
-    /// What the publishers sent, times their subscribers.
-    pub expected: u64,
-    /// What subscribers received.
-    pub packets: u64,
-    pub unreadable: u64,
-    pub server: Cpu,
-    pub generator: Cpu,
+    pub part: Part,
+    pub used: Used,
     pub bytes_per_subscriber: u64,
-    /// p50, p99, p99.9 and the worst, in microseconds.
-    pub latency: [u32; 4],
 }
 
 impl Figures {
-    /// Packets that never came, as a part of all; more may come than were expected, when some are sent twice.
+    /// Packets that never came, as a part of all; more may come than were expected, of those that were sent before.
     pub fn loss(&self) -> f64 {
-        let lost = self.expected.saturating_sub(self.packets);
-        lost as f64 / self.expected.max(1) as f64
+        let lost = self.part.expected.saturating_sub(self.part.packets);
+        lost as f64 / self.part.expected.max(1) as f64
     }
 
-    pub fn rate(&self) -> f64 {
-        self.packets as f64 / self.seconds
+    /// In microseconds.
+    pub fn p99(&mut self) -> u32 {
+        percentiles(&mut self.part.latencies)[1]
     }
 
     /// One line.
-    pub fn json(&self) -> Value {
-        let each = |seconds: f64| round(seconds * 1e6 / self.packets.max(1) as f64, 1000.0);
-        let [p50, p99, p999, worst] = self.latency;
+    pub fn json(&mut self) -> Value {
+        let [p50, p99, p999, worst] = percentiles(&mut self.part.latencies);
+        let [late50, late99, ..] = percentiles(&mut self.part.late);
+        let Used {
+            server,
+            generator,
+            seconds,
+        } = &self.used;
+        let packets = self.part.packets;
+        let each = |seconds: f64| round(seconds * 1e6 / packets.max(1) as f64, 1000.0);
+        let core = |used: f64| round(used / seconds * 100.0, 10.0);
+        let repeated = self.part.repeated as f64 / packets.max(1) as f64;
         json!({
             "publishers": self.publishers,
             "subscribersEach": self.subscribers,
-            "seconds": round(self.seconds, 100.0),
-            "packetsPerSecond": self.rate().round(),
+            "seconds": round(*seconds, 100.0),
+            "packetsPerSecond": (packets as f64 / seconds).round(),
             "lossPercent": round(self.loss() * 100.0, 1000.0),
-            "unreadable": self.unreadable,
-            "cpuUsPerPacket": each(self.server.all()),
-            "cpuUserUsPerPacket": each(self.server.user),
-            "serverCorePercent": round(self.server.all() / self.seconds * 100.0, 10.0),
-            "generatorUsPerPacket": each(self.generator.all()),
-            "generatorCorePercent": round(self.generator.all() / self.seconds * 100.0, 10.0),
+            "repeatedPercent": round(repeated * 100.0, 10.0),
+            "unreadable": self.part.unreadable,
+            "cpuUsPerPacket": each(server.all()),
+            "cpuUserUsPerPacket": each(server.user),
+            "serverCorePercent": core(server.all()),
+            "generatorUsPerPacket": each(generator.all()),
+            "generatorCorePercent": core(generator.all()),
+            "generatorDropped": self.part.dropped,
+            "generatorLateUs": { "p50": late50, "p99": late99 },
             "kilobytesPerSubscriber": self.bytes_per_subscriber / 1024,
             "latencyUs": { "p50": p50, "p99": p99, "p999": p999, "worst": worst },
         })

@@ -8,15 +8,13 @@ use switchyard_engine::dtls::Certificate;
 use switchyard_engine::wire::demux::{DatagramKind, classify};
 use switchyard_engine::wire::rtcp::{self, Packet};
 use switchyard_engine::wire::rtp::Header;
-use switchyard_net as net;
 
 use crate::api::Api;
 use crate::arguments::Plan;
 use crate::endpoint::{Endpoint, FEEDBACK_INTERVAL};
-use crate::figures::{Figures, percentiles};
-use crate::process;
 use crate::publisher::{Media, Publisher, STAMP};
 use crate::sdp;
+use crate::sockets::{self, Sockets, text, turns};
 
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The name of each publisher's only track.
@@ -24,14 +22,19 @@ pub const TRACK: &str = "track";
 /// Before a measurement, and after it for what is still on its way.
 pub const SETTLE: Duration = Duration::from_millis(500);
 
+/// Of those that are not measured: seldom enough to cost nothing, often enough that their tracks are kept.
+const SILENT_INTERVAL: Duration = Duration::from_secs(10);
+/// Who takes turns looks after each whether it has to end.
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
+
 /// The first endpoints publish, the others subscribe.
 pub struct Load {
     pub certificate: Certificate,
     pub endpoints: Vec<Endpoint>,
     pub publishers: Vec<Publisher>,
-    poller: net::Poller,
-    receiver: net::Receiver,
-    epoch: Instant,
+    sockets: Sockets,
+    /// What arrival times count from, by the kernel's clock.
+    epoch: Duration,
     /// Publishers receive as well.
     pub is_meeting: bool,
     /// Instead of all that an endpoint feeds back: only checks, so often.
@@ -41,11 +44,16 @@ pub struct Load {
     rtcp: Vec<u8>,
     sample: u64,
     bind: IpAddr,
-    pid: u32,
+    pub pid: u32,
+    /// Subscribers take congestion control.
+    pub congestion: bool,
     /// Of each track.
     pub subscribers: usize,
-    unreadable: u64,
-    latencies: Vec<u32>,
+    /// Of the measurement that is under way: packets, and microseconds.
+    pub unreadable: u64,
+    pub latencies: Vec<u32>,
+    /// By how much frames were sent too late.
+    pub late: Vec<u32>,
     pub bytes_per_subscriber: u64,
 }
 
@@ -56,9 +64,8 @@ impl Load {
             certificate: Certificate::generate()?,
             endpoints: Vec::new(),
             publishers: Vec::new(),
-            poller: net::Poller::new().map_err(text)?,
-            receiver: net::Receiver::default(),
-            epoch: Instant::now(),
+            sockets: Sockets::new()?,
+            epoch: sockets::clock(),
             is_meeting: false,
             only_checks: None,
             feedbacks: VecDeque::new(),
@@ -66,30 +73,31 @@ impl Load {
             sample: plan.sample,
             bind: plan.bind,
             pid: plan.pid,
+            congestion: plan.congestion,
             subscribers: plan.subscribers,
             unreadable: 0,
             latencies: Vec::new(),
+            late: Vec::new(),
             bytes_per_subscriber: 0,
         })
     }
 
-    /// Publishes and subscribes through the API, and waits until media can flow everywhere.
-    pub fn connect(plan: &Plan) -> Result<Load, String> {
-        let api = Api::new(plan);
-        let mut load = Load::new(plan)?;
-        let sessions = (0..plan.publishers)
-            .map(|_| load.publish(&api, plan.media))
-            .collect::<Result<Vec<_>, _>>()?;
-        load.run(SETTLE)?;
-        let before = process::resident_bytes(plan.pid)?;
+    /// Connects all subscribers of the publishers' tracks.
+    pub fn subscribe_to_all(
+        &mut self,
+        api: &Api,
+        publishers: &[String],
+        plan: &Plan,
+    ) -> Result<(), String> {
         let receive = plan.offers.then_some(plan.media);
-        for publisher in &sessions {
-            load.subscribe(&api, publisher, plan.subscribers, receive)?;
+        for publisher in publishers {
+            self.subscribe(api, publisher, plan.subscribers, receive)?;
         }
-        load.run(SETTLE)?;
-        let grown = process::resident_bytes(plan.pid)?.saturating_sub(before);
-        load.bytes_per_subscriber = grown / (plan.publishers * plan.subscribers).max(1) as u64;
-        Ok(load)
+        self.run(SETTLE)?;
+        for publisher in &mut self.publishers {
+            publisher.idle_interval = SILENT_INTERVAL;
+        }
+        Ok(())
     }
 
     /// Another publisher, connected; gives its session. Only subscribers may be added after it.
@@ -100,64 +108,15 @@ impl Load {
         let own = self.add_endpoint()?.own(&fingerprint);
         let offer = sdp::offer(&own, media, Publisher::ssrc(index));
         let answer = sdp::read(&api.push(&session, &offer, sdp::MID, TRACK)?)?;
-        let first = Instant::now() + Duration::from_micros(index as u64 * 7919 % 33_333);
-        self.publishers.push(Publisher::new(media, first));
+        self.publishers
+            .push(Publisher::new(index, media, Instant::now()));
         self.begin(index, &answer, true);
         self.finish(index)?;
         Ok(session)
     }
 
-    /// Lets so many of the publishers send for so long.
-    pub fn measure(&mut self, publishers: usize, seconds: u64) -> Result<Figures, String> {
-        for publisher in &mut self.publishers[..publishers] {
-            publisher.is_active = true;
-        }
-        self.run(SETTLE)?;
-        self.unreadable = 0;
-        self.latencies.clear();
-        let (sent, received) = (self.sent(), self.received());
-        let start = Instant::now();
-        let (server, generator) = self.cpu()?;
-        self.run(Duration::from_secs(seconds))?;
-        let (server_end, generator_end) = self.cpu()?;
-        let seconds = start.elapsed().as_secs_f64();
-        let sent = self.sent() - sent;
-        let latency = percentiles(&mut self.latencies);
-        for publisher in &mut self.publishers {
-            publisher.is_active = false;
-        }
-        // What was still on its way before is as much as what is still on its way now, where it flows.
-        let packets = self.received() - received;
-        self.run(SETTLE)?;
-        Ok(Figures {
-            publishers,
-            subscribers: self.subscribers,
-            seconds,
-            expected: sent * self.subscribers as u64,
-            packets,
-            unreadable: self.unreadable,
-            server: server_end - server,
-            generator: generator_end - generator,
-            bytes_per_subscriber: self.bytes_per_subscriber,
-            latency,
-        })
-    }
-
-    fn cpu(&self) -> Result<(process::Cpu, process::Cpu), String> {
-        Ok((process::cpu(self.pid)?, process::cpu(std::process::id())?))
-    }
-
-    fn sent(&self) -> u64 {
-        self.publishers.iter().map(|publisher| publisher.sent).sum()
-    }
-
-    fn received(&self) -> u64 {
-        let first = self.first_receiver();
-        let subscribers = &self.endpoints[first..];
-        subscribers.iter().map(|endpoint| endpoint.packets).sum()
-    }
-
-    fn first_receiver(&self) -> usize {
+    /// The index of the first endpoint that receives media.
+    pub fn first_receiver(&self) -> usize {
         if self.is_meeting {
             0
         } else {
@@ -168,7 +127,7 @@ impl Load {
     pub fn add_endpoint(&mut self) -> Result<&Endpoint, String> {
         let index = self.endpoints.len();
         let endpoint = Endpoint::new(self.bind, index).map_err(text)?;
-        self.poller.add(&endpoint.socket, index).map_err(text)?;
+        self.sockets.add(&endpoint.socket, index)?;
         self.endpoints.push(endpoint);
         Ok(&self.endpoints[index])
     }
@@ -210,40 +169,40 @@ impl Load {
     }
 
     pub fn run(&mut self, time: Duration) -> Result<(), String> {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            self.turn()?;
-        }
-        Ok(())
+        self.run_until(Instant::now() + time)
+    }
+
+    pub fn run_until(&mut self, end: Instant) -> Result<(), String> {
+        turns(end, || self.turn())
     }
 
     pub fn turn(&mut self) -> Result<(), String> {
-        let mut ready = [0; 64];
-        let mut count = 0;
-        self.poller
-            .wait(Some(Duration::from_millis(1)), |index| {
-                ready[count] = index;
-                count += 1;
-            })
-            .map_err(text)?;
-        for &index in &ready[..count] {
+        let frames = self.publishers.iter().map(Publisher::next_frame);
+        let next_feedback = self.feedbacks.front().map(|&(due, _)| due);
+        let wait = (frames.chain(next_feedback).min()).map_or(LONGEST_WAIT, |due| {
+            due.saturating_duration_since(Instant::now())
+        });
+        for index in self.sockets.wait(wait.min(LONGEST_WAIT))? {
             self.receive(index)?;
         }
         let now = Instant::now();
-        for (index, publisher) in self.publishers.iter_mut().enumerate() {
-            publisher
-                .drive(
-                    Publisher::ssrc(index),
-                    &self.endpoints[index],
-                    now,
-                    self.epoch,
-                )
-                .map_err(text)?;
+        for (publisher, endpoint) in self.publishers.iter_mut().zip(&self.endpoints) {
+            let late = publisher.drive(endpoint, now).map_err(text)?;
+            if publisher.is_active {
+                self.late.extend(late.map(|late| late.as_micros() as u32));
+            }
         }
-        while let Some(&(_, index)) = self.feedbacks.front().filter(|(due, _)| *due <= now) {
+        self.feed_back_what_is_due(now)
+    }
+
+    fn feed_back_what_is_due(&mut self, now: Instant) -> Result<(), String> {
+        while let Some(&(due, index)) = self.feedbacks.front().filter(|(due, _)| *due <= now) {
             self.feedbacks.pop_front();
             let interval = self.only_checks.unwrap_or(FEEDBACK_INTERVAL);
-            self.feedbacks.push_back((now + interval, index));
+            // Those that are late keep their distance: they would stay in step for ever.
+            let next = due + interval;
+            let next = if next > now { next } else { now + interval };
+            self.feedbacks.push_back((next, index));
             let endpoint = &mut self.endpoints[index];
             match self.only_checks {
                 None => endpoint.feed_back(&mut self.rtcp),
@@ -255,56 +214,61 @@ impl Load {
     }
 
     fn receive(&mut self, index: usize) -> Result<(), String> {
-        let now = Instant::now();
-        let at_us = (now - self.epoch).as_micros() as u64;
-        let publisher_count = self.publishers.len();
-        let first_receiver = self.first_receiver();
+        let (now, read_at) = (Instant::now(), sockets::clock());
+        let is_publisher = index < self.publishers.len();
+        let is_receiver = index >= self.first_receiver();
         let endpoint = &mut self.endpoints[index];
         let socket = endpoint.socket.clone();
-        let taken = self
-            .receiver
-            .receive(&socket, |source, datagram| match classify(datagram) {
-                DatagramKind::Rtp if index >= first_receiver => {
+        let receiver = &mut self.sockets.receiver;
+        let taken = receiver.receive_stamped(&socket, |source, datagram, stamp| {
+            let at = stamp.unwrap_or(read_at);
+            match classify(datagram) {
+                DatagramKind::Rtp if is_receiver => {
                     let Ok(header) = Header::parse(datagram) else {
                         self.unreadable += 1;
                         return;
                     };
-                    endpoint.arrived(&header, datagram, at_us);
-                    if !header.has_padding
-                        && endpoint.packets.is_multiple_of(self.sample)
-                        && let Some(receiver) = &mut endpoint.receiver
-                    {
-                        match receiver.unprotect_rtp(datagram, &header) {
-                            Ok(length) => {
-                                let payload = &datagram[header.header_len..length];
-                                if let Some(&stamp) = payload.last_chunk::<STAMP>() {
-                                    let sent = u64::from_be_bytes(stamp);
-                                    self.latencies
-                                        .push(at_us.saturating_sub(sent / 1000) as u32);
-                                }
-                            }
-                            Err(_) => self.unreadable += 1,
+                    let at_us = at.saturating_sub(self.epoch).as_micros() as u64;
+                    let is_media = endpoint.arrived(&header, datagram, at_us);
+                    if is_media && endpoint.packets.is_multiple_of(self.sample) {
+                        match latency(endpoint, &header, datagram, at) {
+                            Some(latency) => self.latencies.push(latency),
+                            None => self.unreadable += 1,
                         }
                     }
                 }
-                DatagramKind::Rtcp if index < publisher_count => {
-                    if let Some(receiver) = &mut endpoint.receiver
-                        && let Ok(length) = receiver.unprotect_rtcp(datagram)
-                    {
-                        let asked = rtcp::parse(&datagram[..length]).any(|packet| {
-                            matches!(packet, Ok(Packet::Pli { .. } | Packet::Fir { .. }))
-                        });
-                        self.publishers[index].key_frame_wanted |= asked;
-                    }
+                DatagramKind::Rtcp if is_publisher => {
+                    self.publishers[index].key_frame_wanted |=
+                        asks_for_key_frame(endpoint, datagram);
                 }
                 DatagramKind::Stun => endpoint.take_stun(datagram, source),
                 DatagramKind::Dtls => endpoint.take_dtls(&self.certificate, now, datagram),
                 _ => {}
-            });
+            }
+        });
         taken.map(drop).map_err(text)
     }
 }
 
-pub fn text(error: std::io::Error) -> String {
-    error.to_string()
+/// Microseconds from the stamp in a packet of media until it came; none where it cannot be read.
+fn latency(
+    endpoint: &mut Endpoint,
+    header: &Header,
+    datagram: &mut [u8],
+    at: Duration,
+) -> Option<u32> {
+    let receiver = endpoint.receiver.as_mut()?;
+    let length = receiver.unprotect_rtp(datagram, header).ok()?;
+    let stamp = datagram[header.header_len..length].last_chunk::<STAMP>()?;
+    let sent = Duration::from_nanos(u64::from_be_bytes(*stamp));
+    Some(at.saturating_sub(sent).as_micros() as u32)
+}
+
+fn asks_for_key_frame(endpoint: &mut Endpoint, datagram: &mut [u8]) -> bool {
+    let receiver = endpoint.receiver.as_mut();
+    let length = receiver.and_then(|receiver| receiver.unprotect_rtcp(datagram).ok());
+    length.is_some_and(|length| {
+        rtcp::parse(&datagram[..length])
+            .any(|packet| matches!(packet, Ok(Packet::Pli { .. } | Packet::Fir { .. })))
+    })
 }

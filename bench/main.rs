@@ -4,6 +4,7 @@ mod api;
 mod arguments;
 mod association;
 mod checks;
+mod crew;
 mod crowd;
 mod datachannels;
 mod endpoint;
@@ -11,17 +12,20 @@ mod figures;
 mod growth;
 mod limit;
 mod load;
+mod measuring;
+mod packets;
 mod process;
 mod publisher;
 mod room;
 mod sdp;
 mod search;
+mod sockets;
 mod subscribing;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, USAGE};
-use load::Load;
+use crew::Crew;
 
 fn main() -> ExitCode {
     // Each endpoint has a socket.
@@ -57,11 +61,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Arguments::Meeting(plan) => growth::meeting(plan),
         Arguments::Idle(plan, sizes) => growth::idle(plan, sizes),
         Arguments::Run(plan) => {
-            let mut load = Load::connect(plan)?;
+            let mut crew = Crew::connect(plan)?;
             if plan.search {
-                return search::run(&mut load, plan);
+                return search::run(&mut crew, plan);
             }
-            println!("{}", load.measure(plan.publishers, plan.seconds)?.json());
+            println!("{}", crew.measure(plan.publishers, plan.seconds)?.json());
             Ok(())
         }
     }

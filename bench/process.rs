@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::ops::Sub;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// CPU seconds.
 #[derive(Clone, Copy)]
@@ -56,6 +58,32 @@ fn on_cpu(pid: u32) -> Result<f64, String> {
         nanoseconds += first.and_then(|text| text.parse().ok()).unwrap_or(0.0);
     }
     Ok(nanoseconds / 1e9)
+}
+
+/// Begins to take samples of where a process is, for so long, into a file.
+pub fn sample(pid: u32, time: Duration, file: &str) -> Result<Child, String> {
+    let mut perf = Command::new("perf");
+    // The clock of the CPU is there on virtual machines too.
+    perf.args(["record", "-q", "-e", "cpu-clock", "-F", "4000", "-o", file])
+        .args([
+            "-p",
+            &pid.to_string(),
+            "--",
+            "sleep",
+            &time.as_secs_f64().to_string(),
+        ])
+        .stdout(Stdio::null());
+    perf.spawn().map_err(|error| format!("perf: {error}"))
+}
+
+/// Waits until all samples are written.
+pub fn end_sampling(mut perf: Child) -> Result<(), String> {
+    let status = perf.wait().map_err(|error| format!("perf: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("perf ended with {status}"))
+    }
 }
 
 /// Resident memory in bytes.

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use switchyard_engine::wire::rtp::HeaderWriter;
-
 use crate::endpoint::Endpoint;
-use crate::sdp::{MID, MID_EXTENSION, PAYLOAD_TYPE, TRANSPORT_EXTENSION};
+use crate::packets::{Packets, Start};
+use crate::sdp::TRANSPORT_EXTENSION;
+use crate::sockets;
 
 const VIDEO_INTERVAL: Duration = Duration::from_micros(33_333);
 const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
@@ -36,13 +36,12 @@ pub struct Publisher {
     media: Media,
     next_frame: Instant,
     frame: u32,
-    index: u64,
+    packets: Packets,
     /// Sends at its full rate.
     pub is_active: bool,
     pub key_frame_wanted: bool,
     /// Packets sent so far.
     pub sent: u64,
-    buffer: Vec<u8>,
     /// Between two audio packets.
     pub audio_interval: Duration,
     /// Between two frames while it is not active.
@@ -50,17 +49,17 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher whose first frame is due at `first`: those of many do not come in step.
-    pub fn new(media: Media, first: Instant) -> Publisher {
+    /// The publisher of an endpoint, whose first frame is due at `first`. Those of many do not send their large frames at
+    /// the same time.
+    pub fn new(index: usize, media: Media, first: Instant) -> Publisher {
         Publisher {
             media,
             next_frame: first,
-            frame: 0,
-            index: 1,
+            frame: index as u32 * 7,
+            packets: Packets::new(Publisher::ssrc(index)),
             is_active: false,
             key_frame_wanted: true,
             sent: 0,
-            buffer: vec![0; 2048],
             audio_interval: AUDIO_INTERVAL,
             idle_interval: IDLE_INTERVAL,
         }
@@ -75,24 +74,34 @@ impl Publisher {
         self.next_frame = now + time;
     }
 
-    /// Sends the frame that is due, if one is; `epoch` is what time stamps count from.
-    pub fn drive(
-        &mut self,
-        ssrc: u32,
-        endpoint: &Endpoint,
-        now: Instant,
-        epoch: Instant,
-    ) -> io::Result<()> {
-        if endpoint.sender.is_none() || now < self.next_frame {
-            return Ok(());
-        }
-        let interval = match (self.is_active, self.media) {
+    /// Sends at its full rate, in its place among so many.
+    pub fn begin(&mut self, now: Instant, place: u32, of: u32) {
+        self.is_active = true;
+        self.next_frame = now + self.interval() * place / of;
+    }
+
+    /// When its next frame is due.
+    pub fn next_frame(&self) -> Instant {
+        self.next_frame
+    }
+
+    /// Between two frames.
+    fn interval(&self) -> Duration {
+        match (self.is_active, self.media) {
             (false, _) => self.idle_interval,
             (true, Media::Audio) => self.audio_interval,
             (true, Media::Video { .. }) => VIDEO_INTERVAL,
-        };
+        }
+    }
+
+    /// Sends the frame that is due, if one is; gives by how much it is late.
+    pub fn drive(&mut self, endpoint: &Endpoint, now: Instant) -> io::Result<Option<Duration>> {
+        if endpoint.sender.is_none() || now < self.next_frame {
+            return Ok(None);
+        }
+        let late = now - self.next_frame;
         // Behind time, frames are late, not skipped; far behind they begin anew.
-        self.next_frame += interval;
+        self.next_frame += self.interval();
         if self.next_frame + Duration::from_secs(1) < now {
             self.next_frame = now;
         }
@@ -105,10 +114,9 @@ impl Publisher {
             if self.media != Media::Audio {
                 vp8(&mut start, packet == 0, key, self.frame);
             }
-            let stamp = epoch.elapsed().as_nanos() as u64;
-            self.packet(ssrc, packet + 1 == packets, size, &start, stamp, endpoint)?;
+            self.packet(packet + 1 == packets, size, &start, endpoint)?;
         }
-        Ok(())
+        Ok(Some(late))
     }
 
     /// How libwebrtc cuts a frame: packets of one length, the last ones a byte longer where it does not come out even.
@@ -126,40 +134,26 @@ impl Publisher {
 
     fn packet(
         &mut self,
-        ssrc: u32,
         marker: bool,
         size: usize,
         start: &[u8],
-        stamp: u64,
         endpoint: &Endpoint,
     ) -> io::Result<()> {
-        let sender = endpoint
-            .sender
-            .as_ref()
-            .ok_or(io::ErrorKind::NotConnected)?;
         let clock = match self.media {
             Media::Audio => self.audio_interval.as_millis() as u32 * 48,
             Media::Video { .. } => 3000,
         };
-        let mut writer = HeaderWriter::new(
-            &mut self.buffer,
+        let number = self.packets.sequence_number().to_be_bytes();
+        let header = Start {
             marker,
-            PAYLOAD_TYPE,
-            self.index as u16,
-            self.frame.wrapping_mul(clock),
-            ssrc,
-        );
-        writer.extension(MID_EXTENSION, MID.as_bytes());
-        writer.extension(TRANSPORT_EXTENSION, &(self.index as u16).to_be_bytes());
-        let header = writer.finish();
-        let payload = &mut self.buffer[header..header + size];
-        payload[..start.len()].copy_from_slice(start);
-        payload[size - STAMP..].copy_from_slice(&stamp.to_be_bytes());
-        let length = sender
-            .protect_rtp(&mut self.buffer, header + size, header, self.index)
-            .ok_or_else(|| io::Error::other("a packet could not be protected"))?;
-        endpoint.send(&self.buffer[..length])?;
-        self.index += 1;
+            timestamp: self.frame.wrapping_mul(clock),
+            extension: Some((TRANSPORT_EXTENSION, &number)),
+        };
+        self.packets.send(endpoint, &header, size, |payload| {
+            payload[..start.len()].copy_from_slice(start);
+            let stamp = sockets::clock().as_nanos() as u64;
+            payload[size - STAMP..].copy_from_slice(&stamp.to_be_bytes());
+        })?;
         self.sent += 1;
         Ok(())
     }
@@ -184,7 +178,7 @@ mod tests {
     #[test]
     fn frames_vary_around_the_rate_and_are_cut_evenly() {
         let media = Media::Video { bits: 2_500_000 };
-        let mut publisher = Publisher::new(media, Instant::now());
+        let mut publisher = Publisher::new(0, media, Instant::now());
         let mut bytes = 0;
         for _ in 0..510 {
             publisher.frame += 1;

@@ -3,11 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use switchyard_engine::wire::rtp::HeaderWriter;
-
 use crate::endpoint::Endpoint;
+use crate::packets::{Packets, Start};
 use crate::publisher::Media;
-use crate::sdp::{self, MID, MID_EXTENSION, Own, PAYLOAD_TYPE};
+use crate::sdp::{self, Own};
 
 const AUDIO: &str = "microphone";
 const VIDEO: &str = "camera";
@@ -119,11 +118,9 @@ pub struct Stream {
     pub ssrc: u32,
     encoding: Option<Encoding>,
     next: Instant,
-    /// SRTP's packet index.
-    index: u64,
+    packets: Packets,
     frame: u32,
     key_frame_wanted: bool,
-    buffer: Vec<u8>,
 }
 
 impl Stream {
@@ -132,10 +129,9 @@ impl Stream {
             ssrc,
             encoding,
             next,
-            index: 1,
+            packets: Packets::new(ssrc),
             frame: 0,
             key_frame_wanted: true,
-            buffer: vec![0; 2048],
         }
     }
 
@@ -184,36 +180,21 @@ impl Stream {
         size: usize,
         endpoint: &Endpoint,
     ) -> io::Result<()> {
-        let sender = endpoint
-            .sender
-            .as_ref()
-            .ok_or(io::ErrorKind::NotConnected)?;
         let clock = match self.encoding {
             None => 960,
             Some(_) => 90_000 / FRAMES_PER_SECOND,
         };
-        let mut writer = HeaderWriter::new(
-            &mut self.buffer,
+        let rid = self.encoding.as_ref().map(|encoding| encoding.rid);
+        let header = Start {
             marker,
-            PAYLOAD_TYPE,
-            self.index as u16,
-            self.frame.wrapping_mul(clock),
-            self.ssrc,
-        );
-        writer.extension(MID_EXTENSION, MID.as_bytes());
-        if let Some(encoding) = &self.encoding {
-            writer.extension(RID_EXTENSION, encoding.rid.as_bytes());
-        }
-        let header = writer.finish();
-        let end = header + size.max(start.len());
-        self.buffer[header..end].fill(0);
-        self.buffer[header..header + start.len()].copy_from_slice(start);
-        let length = sender
-            .protect_rtp(&mut self.buffer, end, header, self.index)
-            .ok_or_else(|| io::Error::other("a packet could not be protected"))?;
-        endpoint.send(&self.buffer[..length])?;
-        self.index += 1;
-        Ok(())
+            timestamp: self.frame.wrapping_mul(clock),
+            extension: rid.map(|rid| (RID_EXTENSION, rid.as_bytes())),
+        };
+        let size = size.max(start.len());
+        self.packets.send(endpoint, &header, size, |payload| {
+            payload.fill(0);
+            payload[..start.len()].copy_from_slice(start);
+        })
     }
 }
 

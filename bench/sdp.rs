@@ -23,6 +23,21 @@ pub struct Described {
     attributes: Vec<String>,
     /// The ID of transport-wide sequence numbers, where offered.
     pub transport_extension: Option<u8>,
+    /// Payload types of retransmissions (RFC 4588).
+    pub repeats: Vec<u8>,
+}
+
+impl Described {
+    /// Takes from an offer what a peer refuses that wants no congestion control: it tells nothing of what comes.
+    pub fn refuse_congestion_control(&mut self) {
+        self.attributes.retain(|line| !controls_congestion(line));
+        self.transport_extension = None;
+    }
+}
+
+fn controls_congestion(line: &str) -> bool {
+    let ends = [TRANSPORT_URI, " transport-cc", " goog-remb"];
+    ends.iter().any(|end| line.ends_with(end))
 }
 
 /// Our own side.
@@ -62,9 +77,11 @@ pub fn offer(own: &Own<'_>, media: Media, ssrc: u32) -> String {
     lines.join("\r\n") + "\r\n"
 }
 
-/// An offer that receives what `offer` sends.
-pub fn offer_to_receive(own: &Own<'_>, media: Media) -> String {
-    offered(own, media, "recvonly").join("\r\n") + "\r\n"
+/// An offer that receives what `offer` sends, with congestion control or without.
+pub fn offer_to_receive(own: &Own<'_>, media: Media, congestion: bool) -> String {
+    let mut lines = offered(own, media, "recvonly");
+    lines.retain(|line| congestion || !controls_congestion(line));
+    lines.join("\r\n") + "\r\n"
 }
 
 fn offered(own: &Own<'_>, media: Media, direction: &str) -> Vec<String> {
@@ -212,6 +229,10 @@ pub fn read(sdp: &str) -> Result<Described, String> {
         .filter_map(|line| line.strip_prefix("a=extmap:")?.split_once(' '))
         .find(|(_, uri)| *uri == TRANSPORT_URI)
         .and_then(|(id, _)| id.parse().ok());
+    let repeats = (lines.iter())
+        .filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(" rtx/"))
+        .filter_map(|(payload_type, _)| payload_type.parse().ok())
+        .collect();
     let attributes = lines
         .iter()
         .filter(|line| KEPT.iter().any(|prefix| line.starts_with(prefix)))
@@ -229,6 +250,7 @@ pub fn read(sdp: &str) -> Result<Described, String> {
         formats: formats.join(" "),
         attributes,
         transport_extension,
+        repeats,
     })
 }
 
@@ -259,5 +281,29 @@ mod tests {
         assert_eq!(described.address, SocketAddr::from(([127, 0, 0, 1], 5001)));
         assert!(described.is_dtls_client && !described.is_lite);
         assert!(read(HEAD).is_err());
+    }
+
+    #[test]
+    fn an_answer_can_refuse_congestion_control() {
+        let own = Own {
+            ufrag: "u",
+            password: "p",
+            fingerprint: &[1],
+            address: SocketAddr::from(([127, 0, 0, 1], 9)),
+        };
+        let sdp = format!(
+            "{HEAD}a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=extmap:1 {MID_URI}\r\n\
+             a=extmap:3 {TRANSPORT_URI}\r\na=rtpmap:100 VP8/90000\r\na=rtcp-fb:100 transport-cc\r\n\
+             a=rtcp-fb:100 goog-remb\r\na=rtcp-fb:100 nack\r\na=rtpmap:101 rtx/90000\r\n"
+        );
+        let mut offered = read(&sdp).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(offered.repeats, [101]);
+        let taken = answer(&own, &offered);
+        assert!(taken.contains(TRANSPORT_URI) && taken.contains("goog-remb"));
+        offered.refuse_congestion_control();
+        let refused = answer(&own, &offered);
+        assert!(!refused.contains(TRANSPORT_URI) && offered.transport_extension.is_none());
+        assert!(!refused.contains("transport-cc") && !refused.contains("goog-remb"));
+        assert!(refused.contains(MID_URI) && refused.contains("a=rtcp-fb:100 nack\r\n"));
     }
 }

@@ -1,8 +1,8 @@
 //! How much the server carries: publishers are added until packets are lost or late.
 
 use crate::arguments::Plan;
+use crate::crew::Crew;
 use crate::figures::Figures;
-use crate::load::Load;
 
 /// What still counts as carried.
 const MAX_LOSS: f64 = 0.001;
@@ -13,7 +13,7 @@ const STEP_SECONDS: u64 = 3;
 const PARTS: [usize; 3] = [10, 50, 90];
 
 /// Prints each step, then the measurements at parts of the highest load.
-pub fn run(load: &mut Load, plan: &Plan) -> Result<(), String> {
+pub fn run(crew: &mut Crew, plan: &Plan) -> Result<(), String> {
     let (mut carried, mut failed) = (0, plan.publishers + 1);
     while failed - carried > 1 {
         let publishers = if carried == 0 && failed > plan.publishers {
@@ -21,9 +21,9 @@ pub fn run(load: &mut Load, plan: &Plan) -> Result<(), String> {
         } else {
             (carried + failed) / 2
         };
-        let figures = load.measure(publishers, STEP_SECONDS)?;
-        let is_carried = is_carried(&figures);
-        print(&figures, if is_carried { "carried" } else { "failed" });
+        let mut figures = crew.measure(publishers, STEP_SECONDS)?;
+        let is_carried = is_carried(&mut figures);
+        print(&mut figures, if is_carried { "carried" } else { "failed" });
         if is_carried {
             carried = publishers;
         } else {
@@ -33,22 +33,22 @@ pub fn run(load: &mut Load, plan: &Plan) -> Result<(), String> {
     if carried == 0 {
         return Err("not even one publisher is carried".into());
     }
-    print(&load.measure(carried, plan.seconds)?, "highest");
+    print(&mut crew.measure(carried, plan.seconds)?, "highest");
     for part in PARTS {
         let publishers = (carried * part).div_ceil(100);
         print(
-            &load.measure(publishers, plan.seconds)?,
+            &mut crew.measure(publishers, plan.seconds)?,
             &format!("{part} %"),
         );
     }
     Ok(())
 }
 
-fn is_carried(figures: &Figures) -> bool {
-    figures.loss() <= MAX_LOSS && figures.latency[1] <= MAX_P99_US
+fn is_carried(figures: &mut Figures) -> bool {
+    figures.loss() <= MAX_LOSS && figures.p99() <= MAX_P99_US
 }
 
-fn print(figures: &Figures, step: &str) {
+fn print(figures: &mut Figures, step: &str) {
     let mut line = figures.json();
     line["step"] = step.into();
     println!("{line}");

@@ -6,9 +6,10 @@ use std::thread;
 use std::time::Instant;
 
 use crate::api::Api;
-use crate::load::{CONNECT_TIMEOUT, Load, TRACK, text};
+use crate::load::{CONNECT_TIMEOUT, Load, TRACK};
 use crate::publisher::Media;
 use crate::sdp::{self, Described, Own};
+use crate::sockets::text;
 
 /// Sessions that are being made at once.
 const THREADS: usize = 8;
@@ -32,6 +33,7 @@ impl Load {
         let (jobs, taken) = mpsc::channel::<Job>();
         let (tell, made) = mpsc::channel::<Made>();
         let taken = Arc::new(Mutex::new(taken));
+        let congestion = self.congestion;
         thread::scope(|scope| {
             // A server that takes offers is another SFU, which need not take several at once.
             let threads = if offers.is_some() { 1 } else { THREADS };
@@ -41,7 +43,7 @@ impl Load {
                 scope.spawn(move || {
                     while let Some((index, ufrag, address)) = next(&taken) {
                         let own = Own::new(&ufrag, fingerprint, address);
-                        let made = pull(&api, publisher, &own, offers);
+                        let made = pull(&api, publisher, &own, offers, congestion);
                         if tell.send((index, made)).is_err() {
                             return;
                         }
@@ -105,10 +107,14 @@ fn pull(
     publisher: &str,
     own: &Own<'_>,
     offers: Option<Media>,
+    congestion: bool,
 ) -> Result<Described, String> {
     let session = api.new_session()?;
-    let offer = offers.map(|media| sdp::offer_to_receive(own, media));
-    let described = sdp::read(&api.pull(&session, publisher, TRACK, offer.as_deref())?)?;
+    let offer = offers.map(|media| sdp::offer_to_receive(own, media, congestion));
+    let mut described = sdp::read(&api.pull(&session, publisher, TRACK, offer.as_deref())?)?;
+    if !congestion {
+        described.refuse_congestion_control();
+    }
     if offer.is_none() {
         api.renegotiate(&session, &sdp::answer(own, &described))?;
     }

@@ -1,13 +1,15 @@
 // npm run bench: measures a server of its own, and ends it. See `npm run bench -- --help`.
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildAll } from './bench/build.mjs';
+import { carried } from './bench/figures.mjs';
 import { firstFrame } from './bench/first-frame.mjs';
 import { growth, idle } from './bench/growth.mjs';
 import { bareLimit, dataChannels, load } from './bench/load.mjs';
 import { beside, summary } from './bench/peers/beside.mjs';
+import { profile } from './bench/profile.mjs';
 import { root, startServer } from './bench/server.mjs';
 import { printTables } from './bench/table.mjs';
 
@@ -26,15 +28,20 @@ const usage = `usage: npm run bench -- [options]
   --idle N          the idle sessions of these alone, so many; \`1000,4000\` for more and more of them
   --limit           the bare limit alone: encrypt and send, with no server around it
 
+  --profile         also where the engine's time goes, by samples of Linux's perf, which must be installed
   --engine PATH     an engine to measure instead of this tree's; again for another one beside it
   --workers N       with so many worker threads; again for another number beside it; \`N,spread\` places sessions by load
                     alone, so that tracks are handed over between workers
-  --rounds N        measures each server N times, in turn (1; 3 where there are several)
+  --congestion K    on: subscribers take congestion control; off: their answers refuse it, so that nothing is limited or
+                    measured; both one after the other in one run where both are given
+  --rounds N        measures each server N times, in turn (1; 3 where there are several and no search)
   --publishers N    --subscribers N  --media video|audio  --bits N  --seconds N  --sample N
+                    --threads N
                     the load, as of \`switchyard-bench\`: sessions that publish one track each, and sessions
-                    that pull each of them; every Nth packet of a subscriber is decrypted`;
+                    that pull each of them; every Nth packet of a subscriber is decrypted; the load has N threads (as many
+                    as there are cores beside the workers, 4 at most)`;
 
-const loadOptions = ['publishers', 'subscribers', 'media', 'bits', 'seconds', 'sample'];
+const loadOptions = ['publishers', 'subscribers', 'media', 'bits', 'seconds', 'sample', 'threads'];
 const { values } = parseArgs({
   options: {
     help: { type: 'boolean' },
@@ -48,6 +55,8 @@ const { values } = parseArgs({
     idle: { type: 'string' },
     engine: { type: 'string', multiple: true },
     workers: { type: 'string', multiple: true },
+    congestion: { type: 'string', multiple: true },
+    profile: { type: 'boolean' },
     rounds: { type: 'string' },
     ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
   },
@@ -67,14 +76,27 @@ async function measure() {
       for (const workers of values.workers ?? [undefined]) servers.push(await startServer(engine, workers));
     if (values['first-frame']) return await firstFrame(servers);
     if (values.datachannels) return await dataChannels(servers[0], values.seconds);
-    const rounds = Number(values.rounds ?? (servers.length > 1 ? 3 : 1));
+    const variants = servers.flatMap((server) =>
+      (values.congestion ?? [undefined]).map((congestion) => ({ server, congestion })),
+    );
+    const rounds = Number(values.rounds ?? (variants.length > 1 && !values.search ? 3 : 1));
     const results = [];
     for (let round = 1; round <= rounds; round++)
-      for (const server of servers) {
-        const rows = await load(server, values, loadOptions);
-        results.push(...rows.map((row) => ({ server: server.name, round, ...row })));
+      for (const { server, congestion } of variants) {
+        const samples = values.profile ? join(tmpdir(), `switchyard-bench-${process.pid}.perf`) : undefined;
+        const options = { threads: freeCores(values.workers), ...values, congestion, profile: samples };
+        const rows = await load(server, options, loadOptions);
+        const about = { server: server.name, round, ...(congestion === undefined ? {} : { congestion }) };
+        if (samples !== undefined) {
+          rows.push(...profile(samples));
+          rmSync(samples);
+        }
+        results.push(...rows.map((row) => ({ ...about, ...row })));
       }
-    if (values.search) results.push(...(await bareLimit('3')));
+    if (values.search) {
+      if (variants.length > 1) results.push(...carried(results));
+      results.push(...(await bareLimit('3')));
+    }
     return results;
   } finally {
     for (const server of servers) await server.stop();
@@ -90,6 +112,12 @@ async function idleByTurns(engines, sizes) {
       results.push(...rows.map((row) => ({ engine: relative(root, engine), round, ...row })));
     }
   return results;
+}
+
+/** For the load: what the largest number of workers leaves. */
+function freeCores(workers = ['1']) {
+  const most = Math.max(...workers.map((given) => Number.parseInt(given, 10)));
+  return String(Math.min(4, Math.max(1, cpus().length - most)));
 }
 
 if (values.help) console.log(usage);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { HeaderExtensionKind } from '../engine-link/generated/engine_pb.ts';
 import * as negotiation from './index.ts';
 import { codeOf, offer, recording, session, testEndpoint, viewerAnswer } from './recorded.ts';
 import type { SessionState } from './state.ts';
@@ -125,6 +126,23 @@ test('closing by force ends the publication; an unknown mid is an item error', (
   expect(closed.items.map(({ errorCode }) => errorCode)).toEqual([undefined, 'close_track_error']);
   expect(negotiation.engineTable(closed.next).publications).toHaveLength(1);
   expect(negotiation.findPublication(closed.next, 'cam')).toBeUndefined();
+});
+
+test('an answer without transport-wide-cc leaves the engine nothing to measure with', () => {
+  const { next, description } = pulled();
+  const kinds = (sdp: string) => {
+    const answered = negotiation.answer(next, { type: 'answer', sdp: viewerAnswer(sdp) });
+    const extensions = negotiation.engineTable(answered.next).transport?.headerExtensions ?? [];
+    return extensions.map(({ kind }) => kind);
+  };
+  expect(kinds(description.sdp)).toContain(HeaderExtensionKind.TRANSPORT_WIDE_CC);
+  const refused = description.sdp.replaceAll(
+    /a=(extmap|rtcp-fb):.*(transport-(wide-)?cc|goog-remb).*\r\n/g,
+    '',
+  );
+  expect(refused).not.toMatch(/transport-(wide-)?cc|goog-remb/);
+  expect(kinds(refused)).not.toContain(HeaderExtensionKind.TRANSPORT_WIDE_CC);
+  expect(kinds(refused)).toContain(HeaderExtensionKind.MID);
 });
 
 test('an answer that rejects an m-line closes its subscription', () => {

@@ -10,6 +10,8 @@ export function load(server, values, names) {
   return generate(server.name, [
     ...target(server),
     ...given.flatMap((name) => [`--${name}`, values[name]]),
+    ...(values.congestion === undefined ? [] : ['--congestion', values.congestion]),
+    ...(values.profile === undefined ? [] : ['--profile', values.profile]),
     ...(values.search ? ['--search'] : []),
     ...(server.offers ? ['--offers'] : []),
     ...(server.bind !== undefined ? ['--bind', server.bind] : []),

@@ -20,6 +20,6 @@ pub use poller::{Poller, Waker};
 pub use receive::{BATCH, Receiver};
 pub use rest::Rest;
 pub use send::{MAX_MESSAGE, MAX_SEGMENTS, Message, Sender};
-pub use socket::bind;
+pub use socket::{bind, dropped_messages, stamp_arrivals};
 pub use stream::{accept, limit_unsent, listen};
 pub use tun::open_tun;

@@ -5,9 +5,10 @@ use std::mem::{size_of, zeroed};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr::null_mut;
+use std::time::Duration;
 
 use crate::address;
-use crate::control_message::{CONTROL_LEN, Control, read_segment};
+use crate::control_message::{CONTROL_LEN, Control, read_arrival, read_segment};
 
 /// Messages that one system call takes: each is a datagram, or several of one peer.
 pub const BATCH: usize = 64;
@@ -56,6 +57,34 @@ impl Receiver {
         socket: &UdpSocket,
         mut each: impl FnMut(SocketAddr, &mut [u8]),
     ) -> io::Result<usize> {
+        self.receive_messages(socket, |source, datagram, _| each(source, datagram))
+    }
+
+    /// The same, with the time since the Unix epoch at which the kernel took each datagram, where `stamp_arrivals` has
+    /// asked for it. What the kernel coalesced has one time.
+    ///
+    /// # Errors
+    /// As `receive`.
+    pub fn receive_stamped(
+        &mut self,
+        socket: &UdpSocket,
+        mut each: impl FnMut(SocketAddr, &mut [u8], Option<Duration>),
+    ) -> io::Result<usize> {
+        let mut last = (null_mut(), None);
+        self.receive_messages(socket, |source, datagram, header| {
+            // Datagrams of one message come in a row.
+            if last.0 != header.msg_control {
+                last = (header.msg_control, read_arrival(header));
+            }
+            each(source, datagram, last.1);
+        })
+    }
+
+    fn receive_messages(
+        &mut self,
+        socket: &UdpSocket,
+        mut each: impl FnMut(SocketAddr, &mut [u8], &libc::msghdr),
+    ) -> io::Result<usize> {
         self.make_ready();
         // SAFETY: every header points to memory of self, which outlives the call and nobody else uses meanwhile.
         let received = unsafe {
@@ -90,7 +119,7 @@ impl Receiver {
             let message = &mut self.buffers[index * STRIDE..][..length];
             for datagram in message.chunks_mut(segment) {
                 if datagram.len() <= MAX_DATAGRAM {
-                    each(source, datagram);
+                    each(source, datagram, &header.msg_hdr);
                 }
             }
         }

@@ -27,6 +27,46 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Lets `Receiver::receive_stamped` tell when each datagram came (SO_TIMESTAMPNS, socket(7)).
+///
+/// # Errors
+/// The kernel's.
+pub fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
+    set(
+        socket.as_raw_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_TIMESTAMPNS,
+        1,
+    )
+}
+
+/// How many messages the kernel has dropped because this socket's queue was full (SO_MEMINFO); a message may be
+/// several datagrams of one peer.
+///
+/// # Errors
+/// The kernel's; before Linux 4.12 it does not know.
+pub fn dropped_messages(socket: &UdpSocket) -> io::Result<u32> {
+    /// Of linux/sock_diag.h: where the drops stand, as the last of the figures.
+    const SK_MEMINFO_DROPS: usize = 8;
+    let mut figures = [0_u32; SK_MEMINFO_DROPS + 1];
+    let mut length = size_of_val(&figures) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, which the array has.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            figures.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 {
+        Ok(figures[SK_MEMINFO_DROPS])
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// A non-blocking socket of the address's family only, so that `0.0.0.0` and `::` can share a port. The caller owns it.
 pub(crate) fn open(address: SocketAddr, kind: libc::c_int) -> io::Result<RawFd> {
     let family = if address.is_ipv4() {

@@ -1,8 +1,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, SystemTime};
 
-use crate::{BATCH, Message, Receiver, Sender, bind, socket};
+use crate::{BATCH, Message, Receiver, Sender, bind, dropped_messages, socket, stamp_arrivals};
 
 fn pair(ip: &str) -> (UdpSocket, UdpSocket) {
     let address: SocketAddr = format!("{ip}:0").parse().unwrap();
@@ -123,4 +124,56 @@ fn both_families_can_have_the_same_port_on_all_addresses() {
     let six = bind("[::]:0".parse().unwrap()).unwrap();
     let port = six.local_addr().unwrap().port();
     bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
+}
+
+fn unix_time() -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap()
+}
+
+#[test]
+fn the_kernel_tells_when_each_datagram_came() {
+    let (from, to) = pair("127.0.0.1");
+    let mut receiver = Receiver::default();
+    let mut seen: Vec<(Vec<u8>, Option<Duration>)> = Vec::new();
+    let mut read = |wanted: usize| {
+        while seen.len() < wanted {
+            receiver
+                .receive_stamped(&to, |_, bytes, at| seen.push((bytes.to_vec(), at)))
+                .unwrap();
+        }
+        std::mem::take(&mut seen)
+    };
+    let target = to.local_addr().unwrap();
+    send_each(&from, target, &[b"unasked".to_vec()]);
+    assert_eq!(read(1)[0].1, None);
+
+    stamp_arrivals(&to).unwrap();
+    let before = unix_time();
+    let payloads = equal_but_the_last();
+    let (arena, places) = arena(&payloads);
+    let message = Message {
+        to: target,
+        datagrams: &places,
+    };
+    Sender::default().send(&from, &arena, [message].into_iter());
+    let seen = read(payloads.len());
+    let after = unix_time();
+    assert!(seen.iter().map(|(bytes, _)| bytes).eq(&payloads));
+    for (_, at) in seen {
+        let at = at.expect("asked for");
+        assert!(before <= at && at <= after, "{before:?} {at:?} {after:?}");
+    }
+}
+
+#[test]
+fn a_full_queue_tells_how_much_it_dropped() {
+    let (from, to) = pair("127.0.0.1");
+    socket::set(to.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, 8192).unwrap();
+    assert_eq!(dropped_messages(&to).unwrap(), 0);
+    let payloads = vec![vec![0; 1200]; 100];
+    send_each(&from, to.local_addr().unwrap(), &payloads);
+    let dropped = dropped_messages(&to).unwrap() as usize;
+    assert!(dropped > 0 && dropped < payloads.len(), "{dropped}");
+    assert_eq!(receive_all(&to, 100 - dropped).len(), 100 - dropped);
 }

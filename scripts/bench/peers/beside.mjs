@@ -1,4 +1,5 @@
 /** The same load on other servers and on this tree's engine, by turns. */
+import { groupBy, median } from '../figures.mjs';
 import { load } from '../load.mjs';
 import { startServer } from '../server.mjs';
 import { janus } from './janus.mjs';
@@ -83,17 +84,4 @@ export function summary(results) {
     const times = row['CPU us/packet'] / own.get(row.publishers);
     return Number.isFinite(times) ? { ...row, times: Math.round(times * 10) / 10 } : row;
   });
-}
-
-function groupBy(rows, key) {
-  const groups = new Map();
-  for (const row of rows) groups.set(key(row), [...(groups.get(key(row)) ?? []), row]);
-  return groups;
-}
-
-function median(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  const upper = sorted[sorted.length >> 1];
-  const middle = sorted.length % 2 === 1 ? upper : (sorted[sorted.length / 2 - 1] + upper) / 2;
-  return Math.round(middle * 1000) / 1000;
 }

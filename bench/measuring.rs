@@ -1,0 +1,159 @@
+//! One measurement: what the endpoints of a thread see, and what the processes use meanwhile.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use switchyard_net as net;
+
+use crate::endpoint::FEEDBACK_INTERVAL;
+use crate::figures::{Figures, Part};
+use crate::load::{Load, SETTLE};
+use crate::process::{self, Cpu};
+use crate::sockets::text;
+
+/// Before a measurement. Viewers of a publisher that was silent have to find again what their way carries.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// From when to when, for all threads alike.
+#[derive(Clone, Copy)]
+pub struct Window {
+    start: Instant,
+    end: Instant,
+}
+
+impl Window {
+    /// So long, once what begins now has settled.
+    pub fn after_warming_up(seconds: u64) -> Window {
+        let start = Instant::now() + WARM_UP;
+        let end = start + Duration::from_secs(seconds);
+        Window { start, end }
+    }
+}
+
+/// Of all publishers that send, those of one thread: every `step`th, from `first` on.
+#[derive(Clone, Copy)]
+pub struct Share {
+    pub first: usize,
+    pub step: usize,
+    pub of: usize,
+}
+
+/// What both processes used.
+pub struct Used {
+    pub server: Cpu,
+    pub generator: Cpu,
+    pub seconds: f64,
+}
+
+/// Looks at the processes, and takes samples of the server where wished, from a thread of its own: the others are busy.
+pub fn watch(
+    pid: u32,
+    window: Window,
+    samples: Option<String>,
+) -> JoinHandle<Result<Used, String>> {
+    let sleep = |until: Instant| thread::sleep(until.saturating_duration_since(Instant::now()));
+    let cpu = move || Ok::<_, String>((process::cpu(pid)?, process::cpu(std::process::id())?));
+    thread::spawn(move || {
+        sleep(window.start);
+        let time = window.end - window.start;
+        let samples = samples.map(|file| process::sample(pid, time, &file));
+        let samples = samples.transpose()?;
+        let (start, (server, generator)) = (Instant::now(), cpu()?);
+        sleep(window.end);
+        let (seconds, (server_end, generator_end)) = (start.elapsed().as_secs_f64(), cpu()?);
+        samples.map(process::end_sampling).transpose()?;
+        Ok(Used {
+            server: server_end - server,
+            generator: generator_end - generator,
+            seconds,
+        })
+    })
+}
+
+/// What it saw.
+pub fn seen(watch: JoinHandle<Result<Used, String>>) -> Result<Used, String> {
+    let result = watch.join();
+    result.map_err(|_| "the thread that watches has failed")?
+}
+
+impl Load {
+    /// Lets so many of the publishers send for so long, where no other thread has some.
+    pub fn measure(&mut self, publishers: usize, seconds: u64) -> Result<Figures, String> {
+        let window = Window::after_warming_up(seconds);
+        let watch = watch(self.pid, window, None);
+        let share = Share {
+            first: 0,
+            step: 1,
+            of: publishers,
+        };
+        let part = self.take_part(share, window)?;
+        Ok(Figures {
+            publishers,
+            subscribers: self.subscribers,
+            used: seen(watch)?,
+            bytes_per_subscriber: self.bytes_per_subscriber,
+            part,
+        })
+    }
+
+    /// Lets its share of the publishers send, and sees what comes of it.
+    pub fn take_part(&mut self, share: Share, window: Window) -> Result<Part, String> {
+        self.begin_evenly(share);
+        self.run_until(window.start)?;
+        self.unreadable = 0;
+        self.latencies.clear();
+        self.late.clear();
+        let dropped = self.dropped()?;
+        let (sent, (received, repeated)) = (self.sent(), self.received());
+        self.run_until(window.end)?;
+        let sent = self.sent() - sent;
+        let (latencies, late) = (self.latencies.split_off(0), self.late.split_off(0));
+        // What was still on its way before is as much as what is still on its way now, where it flows.
+        let (received_end, repeated_end) = self.received();
+        for publisher in &mut self.publishers {
+            publisher.is_active = false;
+        }
+        let unreadable = self.unreadable;
+        self.run(SETTLE)?;
+        Ok(Part {
+            expected: sent * self.subscribers as u64,
+            packets: received_end - received,
+            repeated: repeated_end - repeated,
+            dropped: self.dropped()? - dropped,
+            unreadable,
+            latencies,
+            late,
+        })
+    }
+
+    /// Spreads the frames of all publishers evenly over the time between two frames, and all feedback likewise: who is
+    /// independent of the others does not come in step with them.
+    fn begin_evenly(&mut self, share: Share) {
+        let now = Instant::now();
+        let places = (share.first..share.of).step_by(share.step);
+        for (publisher, place) in self.publishers.iter_mut().zip(places) {
+            publisher.begin(now, place as u32, share.of as u32);
+        }
+        self.spread_checks(self.only_checks.unwrap_or(FEEDBACK_INTERVAL));
+    }
+
+    /// Messages that the kernel dropped at the endpoints' sockets.
+    fn dropped(&self) -> Result<u64, String> {
+        let counts = (self.endpoints.iter())
+            .map(|endpoint| net::dropped_messages(&endpoint.socket).map(u64::from));
+        counts.sum::<io::Result<u64>>().map_err(text)
+    }
+
+    fn sent(&self) -> u64 {
+        self.publishers.iter().map(|publisher| publisher.sent).sum()
+    }
+
+    /// Media, and what was repeated of it.
+    fn received(&self) -> (u64, u64) {
+        let first = self.first_receiver();
+        let subscribers = &self.endpoints[first..];
+        let counts = subscribers.iter().map(|one| (one.packets, one.repeated));
+        counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+}
