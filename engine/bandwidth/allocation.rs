@@ -22,6 +22,8 @@ pub struct Demand {
     pub current: Option<u64>,
     /// It gets nothing for now.
     pub is_paused: bool,
+    /// It may get more than it has.
+    pub may_rise: bool,
     /// Result: bit/s that it may use. Zero: nothing fits.
     pub budget: u64,
     /// Result: there is room for its lowest encoding.
@@ -90,6 +92,9 @@ pub fn share(estimate: u64, demands: &mut [Demand], crowded: bool) {
             } else {
                 (rate as f64 * UPGRADE_MARGIN, free)
             };
+            if !demand.may_rise && demand.current.is_some_and(|current| rate > current) {
+                continue;
+            }
             let must = rank == 0 && step == 0 && !(demand.is_paused && has_audio);
             let fits = needed - below as f64 <= free_for_it;
             if must || fits {
@@ -118,6 +123,7 @@ mod tests {
             rates,
             current: None,
             is_paused: false,
+            may_rise: true,
             budget: 0,
             fits: true,
         }
@@ -177,6 +183,16 @@ mod tests {
         assert_eq!(demands[1].budget, 150_000);
         share(400_000, &mut demands, false);
         assert_eq!(demands[1].budget, 150_000, "that was not carried");
+    }
+
+    #[test]
+    fn nothing_rises_right_after_the_estimate_fell() {
+        let mut demands = [demand(false, 0, &LADDER)];
+        demands[0].current = Some(150_000);
+        demands[0].may_rise = false;
+        assert_eq!(budgets(2_000_000, &mut demands), [150_000]);
+        demands[0].may_rise = true;
+        assert_eq!(budgets(2_000_000, &mut demands), [1_500_000]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const START: f64 = 300e3;
 /// Bounds of the estimate, in bit/s: whatever a peer says.
 const LOWEST: f64 = 30e3;
 const HIGHEST: f64 = 1e9;
-/// After a decrease, no probe for so long.
+/// After a decrease, no probe and no larger encoding for so long.
 const CALM: Duration = Duration::from_secs(3);
 /// While so much of the estimate is used, for longer.
 const FILLS: f64 = 0.85;
@@ -306,6 +306,12 @@ impl Estimator {
     fn last_decrease(&self) -> Option<Instant> {
         let decreases = [self.controller.last_decrease(), self.losses.last_decrease()];
         decreases.into_iter().flatten().max()
+    }
+
+    /// Whether the estimate has not fallen for a while.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        self.last_decrease()
+            .is_none_or(|last| now.saturating_duration_since(last) >= CALM)
     }
 
     /// Whether the way has shown lately how little it carries.

@@ -156,6 +156,9 @@ impl Engine {
             rates: [0; MAX_STEPS],
             current: None,
             is_paused: subscription.budget == Some(0),
+            may_rise: self.sessions[subscription.session]
+                .estimator
+                .is_settled(now),
             budget: 0,
             fits: true,
         };

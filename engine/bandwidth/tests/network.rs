@@ -131,6 +131,7 @@ impl Source {
             rates,
             current: Some(current as u64),
             is_paused: false,
+            may_rise: true,
             budget: 0,
             fits: true,
         }];
