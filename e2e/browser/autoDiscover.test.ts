@@ -1,30 +1,18 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, startChromium } from '../harness/browsers.ts';
+import { expect, test } from 'vitest';
 import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 
-let switchyard: Switchyard;
-let browser: Browser;
-
-beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
-});
+const stage = openStage();
 
 test('autoDiscover names every sending m-line, and the names can be pulled', async () => {
-  const publisher = await browser.open();
-  const sessionId = await connect(publisher, switchyard);
+  const publisher = await stage.browser.open();
+  const sessionId = await connect(publisher, stage.switchyard);
   const found = await publisher.call('publishDiscovered', camera);
   expect(midsOf(found).toSorted()).toEqual(['0', '1']);
   const names = found.map(({ trackName }) => trackName ?? '');
   expect(new Set(names.filter((name) => name !== '')).size).toBe(2);
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const wanted = names.map((trackName) => ({ sessionId, trackName }));
   for (const mid of midsOf(await viewer.call('pull', wanted))) await arrives(viewer, mid);
 });

@@ -1,35 +1,23 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, startChromium } from '../harness/browsers.ts';
+import { expect, test } from 'vitest';
 import { arrives, connect, isEncryptedByGcm, midsOf } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 
-let switchyard: Switchyard;
-let browser: Browser;
-
-beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
-});
+const stage = openStage();
 
 test.each(['video/VP8', 'video/VP9', 'video/H264', 'video/AV1'])(
   'Chromium receives %s and Opus from Chromium',
   async (codec) => {
-    const publisher = await browser.open();
-    const viewer = await browser.open();
+    const publisher = await stage.browser.open();
+    const viewer = await stage.browser.open();
     expect(await publisher.call('sendable', 'video')).toContain(codec);
-    const sessionId = await connect(publisher, switchyard);
+    const sessionId = await connect(publisher, stage.switchyard);
     midsOf(
       await publisher.call('publish', [
         { kind: 'audio', trackName: 'sound' },
         { kind: 'video', trackName: 'picture', codec },
       ]),
     );
-    await connect(viewer, switchyard);
+    await connect(viewer, stage.switchyard);
     const [sound = '', picture = ''] = midsOf(
       await viewer.call('pull', [
         { sessionId, trackName: 'sound' },

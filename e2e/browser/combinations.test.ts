@@ -1,26 +1,17 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, startChromium } from '../harness/browsers.ts';
+import { beforeAll, expect, test } from 'vitest';
 import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
 import { clientOf } from '../harness/client.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 
 // The ways of tracks/new that plain pushing and pulling do not use; what is sent is seen and heard at the end.
-let switchyard: Switchyard;
-let browser: Browser;
+const stage = openStage();
 /** A session that publishes microphone and camera. */
 let publisher: string;
 
 beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-  const endpoint = await browser.open();
-  publisher = await connect(endpoint, switchyard);
+  const endpoint = await stage.browser.open();
+  publisher = await connect(endpoint, stage.switchyard);
   midsOf(await endpoint.call('publish', camera));
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
 });
 
 const microphoneAt = (mid: string) => ({ sessionId: publisher, trackName: 'microphone', mid });
@@ -28,8 +19,8 @@ const cameraAt = (mid: string) => ({ sessionId: publisher, trackName: 'camera', 
 const published = () => camera.map(({ trackName }) => ({ sessionId: publisher, trackName }));
 
 async function open() {
-  const endpoint = await browser.open();
-  return { endpoint, sessionId: await connect(endpoint, switchyard) };
+  const endpoint = await stage.browser.open();
+  return { endpoint, sessionId: await connect(endpoint, stage.switchyard) };
 }
 
 /** Somebody else sees and hears these tracks. */
@@ -96,7 +87,7 @@ test('push with a sendrecv offer, then a pull into the same transceivers without
   // Closing stops both directions.
   const [, picture = ''] = mids;
   midsOf(await endpoint.call('close', [picture], true));
-  const { body } = await clientOf(switchyard).send('GET', `/sessions/${sessionId}`);
+  const { body } = await clientOf(stage.switchyard).send('GET', `/sessions/${sessionId}`);
   const ofPicture = (body.tracks as { mid: string; status: string }[]).filter(({ mid }) => mid === picture);
   expect(ofPicture.map(({ status }) => status)).toEqual(['inactive', 'inactive']);
   await endpoint.close();
@@ -173,7 +164,7 @@ test('64 tracks in one request, pushed and pulled', async () => {
 });
 
 test('local and remote tracks do not mix in one request', async () => {
-  const { send, newSession } = clientOf(switchyard);
+  const { send, newSession } = clientOf(stage.switchyard);
   const session = await newSession();
   const tracks = [
     { location: 'local', trackName: 'a', kind: 'audio' },

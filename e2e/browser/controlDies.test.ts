@@ -1,21 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
+import { expect, test } from 'vitest';
+import type { Endpoint } from '../harness/browsers.ts';
 import { arrives, camera, connect, midsOf, received } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 import { until } from '../harness/until.ts';
 
-let switchyard: Switchyard;
-let browser: Browser;
-
-beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
-});
+const stage = openStage();
 
 interface Gaps {
   /** The longest time without a new frame on the screen: a busy machine makes these by itself. */
@@ -44,35 +33,35 @@ const packetsLost = async (viewer: Endpoint, mid: string): Promise<number | unde
   (await received(viewer, mid))?.packetsLost;
 
 test('a call goes on while control is dead, and the next control knows it', async () => {
-  const publisher = await browser.open();
-  const sessionId = await connect(publisher, switchyard);
+  const publisher = await stage.browser.open();
+  const sessionId = await connect(publisher, stage.switchyard);
   midsOf(await publisher.call('publish', camera));
   const wanted = camera.map(({ trackName }) => ({ sessionId, trackName }));
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const [, video = ''] = midsOf(await viewer.call('pull', wanted));
   await arrives(viewer, video);
   const before = await publisher.call('request', 'GET', `/sessions/${sessionId}`);
-  const engines = switchyard.enginePids();
+  const engines = stage.switchyard.enginePids();
   expect(engines).toHaveLength(1);
 
   const lost = await packetsLost(viewer, video);
   const undisturbed = await gaps(viewer, video, await viewer.call('now'), 60);
   const killed = await viewer.call('now');
-  await switchyard.killControl();
+  await stage.switchyard.killControl();
   const atKill = await gaps(viewer, video, killed, 60);
   const started = await viewer.call('now');
-  await switchyard.startControl();
+  await stage.switchyard.startControl();
   const atStart = await gaps(viewer, video, started, 60);
   console.log('frame gaps in ms', { undisturbed, atKill, atStart });
   expect(atKill.added).toBeLessThan(200);
   expect(atStart.added).toBeLessThan(200);
   // A hole in what is forwarded would show here: packets are numbered by the publisher.
   expect(await packetsLost(viewer, video)).toBe(lost);
-  expect(switchyard.enginePids()).toEqual(engines);
+  expect(stage.switchyard.enginePids()).toEqual(engines);
   expect(await publisher.call('request', 'GET', `/sessions/${sessionId}`)).toEqual(before);
 
-  const third = await browser.open();
-  await connect(third, switchyard);
+  const third = await stage.browser.open();
+  await connect(third, stage.switchyard);
   for (const mid of midsOf(await third.call('pull', wanted))) await arrives(third, mid);
 });

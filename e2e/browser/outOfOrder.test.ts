@@ -1,28 +1,16 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, startChromium } from '../harness/browsers.ts';
+import { expect, test } from 'vitest';
 import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
 import { clientOf } from '../harness/client.ts';
 import { offerOf } from '../harness/offer.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 
-let switchyard: Switchyard;
-let browser: Browser;
-
-beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
-});
+const stage = openStage();
 
 test('offers while ours is outstanding are refused and change nothing', async () => {
-  const publisher = await browser.open();
-  const sessionId = await connect(publisher, switchyard);
+  const publisher = await stage.browser.open();
+  const sessionId = await connect(publisher, stage.switchyard);
   midsOf(await publisher.call('publish', camera));
-  const { send, newSession } = clientOf(switchyard);
+  const { send, newSession } = clientOf(stage.switchyard);
   const viewer = await newSession();
   const pull = { tracks: [{ location: 'remote', sessionId, trackName: 'camera' }] };
   const pulled = await send('POST', `/sessions/${viewer}/tracks/new`, pull);
@@ -42,15 +30,15 @@ test('offers while ours is outstanding are refused and change nothing', async ()
 });
 
 test("a pull of one's own track either works or is refused, and leaves the publication alone", async () => {
-  const endpoint = await browser.open();
-  const sessionId = await connect(endpoint, switchyard);
+  const endpoint = await stage.browser.open();
+  const sessionId = await connect(endpoint, stage.switchyard);
   midsOf(await endpoint.call('publish', camera));
   const before = await endpoint.call('request', 'GET', `/sessions/${sessionId}`);
   const [result] = await endpoint.call('pull', [{ sessionId, trackName: 'camera' }]);
   if (result?.errorCode === undefined) await arrives(endpoint, result?.mid ?? '');
   else expect(await endpoint.call('request', 'GET', `/sessions/${sessionId}`)).toEqual(before);
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const [mid = ''] = midsOf(await viewer.call('pull', [{ sessionId, trackName: 'camera' }]));
   await arrives(viewer, mid);
 });

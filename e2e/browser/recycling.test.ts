@@ -1,26 +1,18 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
+import { beforeAll, expect, test } from 'vitest';
+import type { Endpoint } from '../harness/browsers.ts';
 import { arrives, camera, connect, midsOf } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 
 const ROUNDS = 200;
 
-let switchyard: Switchyard;
-let browser: Browser;
+const stage = openStage();
 let publisher: Endpoint;
 let publisherId: string;
 
 beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-  publisher = await browser.open();
-  publisherId = await connect(publisher, switchyard);
+  publisher = await stage.browser.open();
+  publisherId = await connect(publisher, stage.switchyard);
   midsOf(await publisher.call('publish', camera));
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
 });
 
 const wanted = () => camera.map(({ trackName }) => ({ sessionId: publisherId, trackName }));
@@ -34,8 +26,8 @@ async function isBounded(endpoint: Endpoint): Promise<void> {
 }
 
 test('a viewer that pulls and closes 200 times still receives', async () => {
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const stays = midsOf(await viewer.call('pull', wanted()));
   for (let round = 0; round < ROUNDS; round++) {
     const mids = midsOf(await viewer.call('pull', wanted()));
@@ -48,8 +40,8 @@ test('a viewer that pulls and closes 200 times still receives', async () => {
 });
 
 test('a viewer that closes all that it has by force, again and again, still receives', async () => {
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   for (let round = 0; round < 20; round++)
     midsOf(await viewer.call('close', midsOf(await viewer.call('pull', wanted())), true));
   for (const mid of midsOf(await viewer.call('pull', wanted()))) await arrives(viewer, mid);
@@ -59,9 +51,9 @@ test('a viewer that closes all that it has by force, again and again, still rece
 
 // With its last transceiver a peer ends its transport: each round connects anew.
 test('a viewer that stops all its transceivers, again and again, still receives', async () => {
-  const viewer = await browser.open();
+  const viewer = await stage.browser.open();
   // With max-bundle, Chromium makes no offer without an m-line in use.
-  await connect(viewer, switchyard, { bundlePolicy: 'balanced' });
+  await connect(viewer, stage.switchyard, { bundlePolicy: 'balanced' });
   for (let round = 0; round < 3; round++) {
     const mids = midsOf(await viewer.call('pull', wanted()));
     for (const mid of mids) await arrives(viewer, mid);
@@ -73,8 +65,8 @@ test('a viewer that stops all its transceivers, again and again, still receives'
 });
 
 test('a publisher that adds and closes 200 times, by its own offers and by ours, is still received', async () => {
-  const busy = await browser.open();
-  const sessionId = await connect(busy, switchyard);
+  const busy = await stage.browser.open();
+  const sessionId = await connect(busy, stage.switchyard);
   midsOf(await busy.call('publish', [{ kind: 'audio', trackName: 'stays' }]));
   const add = async (trackName: string, ours: boolean) => {
     const track = { kind: 'video' as const, trackName };
@@ -88,8 +80,8 @@ test('a publisher that adds and closes 200 times, by its own offers and by ours,
     midsOf(await busy.call('close', await add(`track${round}`, ours), ours));
   }
   await add('last', true);
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const tracks = ['stays', 'last'].map((trackName) => ({ sessionId, trackName }));
   for (const mid of midsOf(await viewer.call('pull', tracks))) await arrives(viewer, mid);
   await isBounded(busy);

@@ -1,32 +1,24 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
+import { beforeAll, expect, test } from 'vitest';
+import type { Endpoint } from '../harness/browsers.ts';
 import { arrives, camera, connect, midsOf, received } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 import { until } from '../harness/until.ts';
 
-let switchyard: Switchyard;
-let browser: Browser;
+const stage = openStage();
 let publisher: Endpoint;
 let viewer: Endpoint;
 /** The viewer's, of the camera. */
 let mid: string;
 
 beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-  publisher = await browser.open();
-  const sessionId = await connect(publisher, switchyard);
+  publisher = await stage.browser.open();
+  const sessionId = await connect(publisher, stage.switchyard);
   midsOf(await publisher.call('publish', camera));
-  viewer = await browser.open();
-  await connect(viewer, switchyard);
+  viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const wanted = camera.map(({ trackName }) => ({ sessionId, trackName }));
   mid = midsOf(await viewer.call('pull', wanted))[1] ?? '';
   await arrives(viewer, mid);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
 });
 
 const packets = async (): Promise<number> => (await received(viewer, mid))?.packetsReceived ?? 0;

@@ -1,33 +1,25 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
+import { beforeAll, expect, test } from 'vitest';
+import type { Endpoint } from '../harness/browsers.ts';
 import { arrives, connect, midsOf, received, rids, shows } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 
-let switchyard: Switchyard;
-let browser: Browser;
+const stage = openStage();
 let publisher: Endpoint;
 let track: { sessionId: string; trackName: string };
 let publishingMid: string;
 
 beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-  publisher = await browser.open();
-  const sessionId = await connect(publisher, switchyard);
+  publisher = await stage.browser.open();
+  const sessionId = await connect(publisher, stage.switchyard);
   [publishingMid = ''] = midsOf(
     await publisher.call('publish', [{ kind: 'video', trackName: 'camera', codec: 'video/VP8', rids }]),
   );
   track = { sessionId, trackName: 'camera' };
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
-});
-
 async function watch(simulcast?: object): Promise<{ viewer: Endpoint; mid: string }> {
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const wanted = simulcast === undefined ? track : { ...track, simulcast };
   const [mid = ''] = midsOf(await viewer.call('pull', [wanted]));
   return { viewer, mid };
@@ -71,11 +63,11 @@ test('an encoding that the publisher stops is replaced where that is wished, and
 });
 
 test('simulcast asked of a track that has none is an error of that item', async () => {
-  const plain = await browser.open();
-  const sessionId = await connect(plain, switchyard);
+  const plain = await stage.browser.open();
+  const sessionId = await connect(plain, stage.switchyard);
   midsOf(await plain.call('publish', [{ kind: 'video', trackName: 'plain', codec: 'video/VP8' }]));
-  const viewer = await browser.open();
-  await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  await connect(viewer, stage.switchyard);
   const [mid = ''] = midsOf(await viewer.call('pull', [{ sessionId, trackName: 'plain' }]));
   const results = await viewer.call('update', [
     { mid, simulcast: { preferredRid: 'f' } },

@@ -1,33 +1,21 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, startChromium } from '../harness/browsers.ts';
+import { expect, test } from 'vitest';
 import { arrives, connect, midsOf, received } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
+import { openStage } from '../harness/stage.ts';
 import { until } from '../harness/until.ts';
 
-let switchyard: Switchyard;
-let browser: Browser;
-
-beforeAll(async () => {
-  switchyard = await startSwitchyard();
-  browser = await startChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
-});
+const stage = openStage();
 
 async function publish(codec: string): Promise<{ sessionId: string; trackName: string }> {
-  const publisher = await browser.open();
-  const sessionId = await connect(publisher, switchyard);
+  const publisher = await stage.browser.open();
+  const sessionId = await connect(publisher, stage.switchyard);
   midsOf(await publisher.call('publish', [{ kind: 'video', trackName: 'camera', codec }]));
   return { sessionId, trackName: 'camera' };
 }
 
 test('twenty switches between two publishers are seamless and need no SDP', async () => {
   const sources = [await publish('video/VP8'), await publish('video/VP8')];
-  const viewer = await browser.open();
-  const session = await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  const session = await connect(viewer, stage.switchyard);
   const [first, second] = sources;
   if (first === undefined || second === undefined) throw new Error('unreachable');
   const [mid = ''] = midsOf(await viewer.call('pull', [first]));
@@ -57,8 +45,8 @@ test('twenty switches between two publishers are seamless and need no SDP', asyn
 test('a source of another codec, or none at all, leaves the picture as it was', async () => {
   const vp8 = await publish('video/VP8');
   const vp9 = await publish('video/VP9');
-  const viewer = await browser.open();
-  const session = await connect(viewer, switchyard);
+  const viewer = await stage.browser.open();
+  const session = await connect(viewer, stage.switchyard);
   const [mid = ''] = midsOf(await viewer.call('pull', [vp8]));
   await arrives(viewer, mid);
   const before = await viewer.call('request', 'GET', `/sessions/${session}`);

@@ -1,30 +1,19 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Browser, type Endpoint, startChromium } from '../harness/browsers.ts';
+import { expect, test } from 'vitest';
+import type { Endpoint } from '../harness/browsers.ts';
 import { arrives, connect, counter, midsOf, received, rids, shows } from '../harness/checks.ts';
-import { type Switchyard, startSwitchyard } from '../harness/switchyard.ts';
-
-let switchyard: Switchyard;
-let browser: Browser;
+import { openStage } from '../harness/stage.ts';
 
 // Placed by load alone, so that a publisher and its viewers are on different workers.
-beforeAll(async () => {
-  switchyard = await startSwitchyard('127.0.0.1', {
-    SWITCHYARD_WORKERS: '2',
-    SWITCHYARD_PLACEMENT: 'spread',
-  });
-  browser = await startChromium();
+const stage = openStage('127.0.0.1', {
+  SWITCHYARD_WORKERS: '2',
+  SWITCHYARD_PLACEMENT: 'spread',
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await switchyard?.stop();
-});
-
-const handedOver = (): Promise<number> => counter(switchyard, 'packets_handed_over');
+const handedOver = (): Promise<number> => counter(stage.switchyard, 'packets_handed_over');
 
 test('viewers on both workers see simulcast and hear sound, also after control died', async () => {
-  const publisher = await browser.open();
-  const sessionId = await connect(publisher, switchyard);
+  const publisher = await stage.browser.open();
+  const sessionId = await connect(publisher, stage.switchyard);
   midsOf(
     await publisher.call('publish', [
       { kind: 'audio', trackName: 'microphone' },
@@ -36,8 +25,8 @@ test('viewers on both workers see simulcast and hear sound, also after control d
     { sessionId, trackName: 'camera', simulcast: { preferredRid: 'q' } },
   ];
   const watch = async (): Promise<{ viewer: Endpoint; video: string }> => {
-    const viewer = await browser.open();
-    await connect(viewer, switchyard);
+    const viewer = await stage.browser.open();
+    await connect(viewer, stage.switchyard);
     const [audio = '', video = ''] = midsOf(await viewer.call('pull', wanted));
     for (const mid of [audio, video]) await arrives(viewer, mid);
     return { viewer, video };
@@ -53,8 +42,8 @@ test('viewers on both workers see simulcast and hear sound, also after control d
     expect((await received(viewer, video))?.packetsLost).toBe(0);
   }
 
-  await switchyard.killControl();
-  await switchyard.startControl();
+  await stage.switchyard.killControl();
+  await stage.switchyard.startControl();
   viewers.push(await watch());
   for (const { viewer, video } of viewers) {
     midsOf(await viewer.call('update', [{ mid: video, simulcast: { preferredRid: 'f' } }]));
