@@ -1,8 +1,10 @@
 //! Publications of other workers: begun with their first subscription here, ended with the last.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::counters::Counters;
 use super::handover::{Description, Handover};
 use super::outbox::Outbox;
 use super::{Discard, EncodingKey, Engine, PublicationKey};
@@ -160,16 +162,9 @@ impl Engine {
             self.counters.discard(Discard::WorkerBehind);
             return;
         };
-        for &(worker, mirror) in &publication.mirrors {
-            let packet = packet.clone();
-            let encoding = place as u8;
-            let handover = Handover::Packet {
-                mirror,
-                encoding,
-                packet,
-            };
-            self.handovers.push_back((worker, handover));
-            self.counters.packets_handed_over += 1;
+        let (queue, counters) = (&mut self.handovers, &mut self.counters);
+        for &watching in &publication.mirrors {
+            queue_packet(queue, counters, watching, place, packet.clone());
         }
     }
 
@@ -184,7 +179,7 @@ impl Engine {
             .mirrors
             .iter()
             .find(|(worker, _)| *worker == from);
-        let (Some(place), Some(&(_, mirror)), Some(reception)) =
+        let (Some(place), Some(&watching), Some(reception)) =
             (place, watching, &encoding.reception)
         else {
             return;
@@ -192,13 +187,8 @@ impl Engine {
         for &number in numbers {
             let lost = encoding.cache.get(reception.extend(number), now);
             if let Some(packet) = lost.and_then(|packet| self.handed_over.fill(packet)) {
-                let encoding = place as u8;
-                let handover = Handover::Packet {
-                    mirror,
-                    encoding,
-                    packet,
-                };
-                self.handovers.push_back((from, handover));
+                let (queue, counters) = (&mut self.handovers, &mut self.counters);
+                queue_packet(queue, counters, watching, place, packet);
             }
         }
     }
@@ -354,4 +344,22 @@ impl Engine {
             self.tell_worker(worker, Handover::KeyFrame { source });
         }
     }
+}
+
+/// Towards a mirror, from the encoding at that place of its publication.
+fn queue_packet(
+    queue: &mut VecDeque<(u16, Handover)>,
+    counters: &mut Counters,
+    (worker, mirror): (u16, PublicationKey),
+    place: usize,
+    packet: Arc<Vec<u8>>,
+) {
+    let encoding = place as u8;
+    let handover = Handover::Packet {
+        mirror,
+        encoding,
+        packet,
+    };
+    queue.push_back((worker, handover));
+    counters.packets_handed_over += 1;
 }

@@ -131,6 +131,7 @@ fn what_was_dropped_between_workers_is_handed_over_again() {
     pair.advance(Duration::from_millis(50));
     assert_eq!(pair.labs[1].received(subscriber).len(), 3);
     assert!(pair.labs[0].feedback(pair.publisher).nacked.is_empty());
+    assert_eq!(pair.labs[0].counter("packets_handed_over"), 4);
 }
 
 #[test]
