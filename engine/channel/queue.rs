@@ -54,7 +54,8 @@ impl Queue {
         }
     }
 
-    fn is_over(&self, more: usize) -> bool {
+    /// Whether there is no room for so many bytes more beside what waits.
+    pub fn is_over(&self, more: usize) -> bool {
         self.messages.len() >= self.max_messages || self.bytes + more > self.max_bytes
     }
 

@@ -8,8 +8,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::channel_table::{ChannelName, ChannelRole};
-use super::channels::{ChannelEnd, ChannelState, DataTransport, DataTransportState};
-use super::counters::Discard;
+use super::channels::{Channel, ChannelEnd, ChannelState, DataTransport, DataTransportState};
+use super::counters::{Counters, Discard};
 use super::outbox::Outbox;
 use super::timers::Timer;
 use super::{ChannelKey, Engine, SessionKey, requests};
@@ -234,6 +234,11 @@ impl Engine {
         }
         if channel.queue.is_empty() {
             session.pending.push_back(to);
+        } else if channel.queue.is_over(message.bytes.len())
+            && let Some(data) = &mut session.data
+        {
+            // Another worker's messages come many at once, and the session has had no turn since the first of them.
+            write_to_association(data, channel, &mut self.counters);
         }
         match channel.queue.push(message) {
             Pushed::Queued => {}
@@ -254,9 +259,6 @@ impl Engine {
         let Some(data) = &mut session.data else {
             return;
         };
-        if data.state != DataTransportState::Connected {
-            return;
-        }
         for _ in 0..session.pending.len() {
             let Some(next) = session.pending.pop_front() else {
                 return;
@@ -265,22 +267,7 @@ impl Engine {
             let Some(channel) = self.channels.get_mut(next) else {
                 continue;
             };
-            let stream = channel.settings.stream;
-            let ahead = match channel.settings.sending.reliability {
-                Reliability::Reliable => RELIABLE_AHEAD,
-                _ => UNRELIABLE_AHEAD,
-            };
-            // A stream that is not open yet has its turn when an old one with its number is gone.
-            while (data.association.buffered(stream)).is_some_and(|bytes| bytes < ahead) {
-                let Some(message) = channel.queue.pop() else {
-                    break;
-                };
-                if data.association.write(stream, &message) {
-                    self.counters.messages_delivered += 1;
-                } else {
-                    self.counters.discard(Discard::MessageNotSent);
-                }
-            }
+            write_to_association(data, channel, &mut self.counters);
             if !channel.queue.is_empty() {
                 session.pending.push_back(next);
             }
@@ -297,6 +284,29 @@ impl Engine {
         let kind = MessageKind::Text;
         self.send_or_close(channel, Message { kind, bytes });
         Ok(())
+    }
+}
+
+/// What waits on a channel, as far as the association may hold it.
+fn write_to_association(data: &mut DataTransport, channel: &mut Channel, counters: &mut Counters) {
+    if data.state != DataTransportState::Connected {
+        return;
+    }
+    let stream = channel.settings.stream;
+    let ahead = match channel.settings.sending.reliability {
+        Reliability::Reliable => RELIABLE_AHEAD,
+        _ => UNRELIABLE_AHEAD,
+    };
+    // A stream that is not open yet has its turn when an old one with its number is gone.
+    while (data.association.buffered(stream)).is_some_and(|bytes| bytes < ahead) {
+        let Some(message) = channel.queue.pop() else {
+            return;
+        };
+        if data.association.write(stream, &message) {
+            counters.messages_delivered += 1;
+        } else {
+            counters.discard(Discard::MessageNotSent);
+        }
     }
 }
 

@@ -119,9 +119,12 @@ impl Laboratory {
     }
 
     /// Takes in what another worker handed over.
-    pub fn hand(&mut self, from: u16, handover: Handover) {
-        self.engine
-            .handle_handover(self.now, from, handover, &mut self.outbox);
+    /// What another worker told; a worker takes all that is there before it goes on.
+    pub fn hand(&mut self, from: u16, handovers: Vec<Handover>) {
+        for handover in handovers {
+            self.engine
+                .handle_handover(self.now, from, handover, &mut self.outbox);
+        }
         self.engine.handle_timeout(self.now, &mut self.outbox);
         self.settle();
     }

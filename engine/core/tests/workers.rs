@@ -41,14 +41,21 @@ impl Pair {
     /// Carries what both hand over until neither has anything to say; what was carried is counted.
     fn exchange(&mut self) -> usize {
         let mut packets = 0;
-        while let Some((from, (to, handover))) = (0..2).find_map(|from| {
-            let next = self.labs[from].engine.poll_handover();
-            next.map(|next| (from, next))
-        }) {
-            packets += usize::from(matches!(handover, Handover::Packet { .. }));
-            self.labs[usize::from(to)].hand(from as u16, handover);
+        loop {
+            let told = [0, 1].map(|from| {
+                let engine = &mut self.labs[from].engine;
+                let told = std::iter::from_fn(|| engine.poll_handover());
+                told.map(|(_, handover)| handover).collect::<Vec<_>>()
+            });
+            if told.iter().all(Vec::is_empty) {
+                return packets;
+            }
+            for (from, told) in told.into_iter().enumerate() {
+                let is_packet = |told: &&Handover| matches!(told, Handover::Packet { .. });
+                packets += told.iter().filter(is_packet).count();
+                self.labs[1 - from].hand(from as u16, told);
+            }
         }
-        packets
     }
 
     fn frame(&mut self, payload: &[u8]) -> usize {
@@ -287,6 +294,20 @@ fn messages_reach_all_subscribers_of_another_worker_and_the_reply_of_one_comes_b
     assert_eq!(chat.publisher.texts(3), ["heard"]);
     let refused = "discarded_message_may_not_reply";
     assert_eq!(chat.pair.labs[0].counter(refused), 1);
+}
+
+#[test]
+fn more_messages_than_may_wait_come_at_once_from_another_worker_and_go_on_to_peers_that_take_them()
+{
+    let mut chat = Chat::new();
+    chat.run();
+    for _ in 0..200 {
+        chat.publisher.text(3, "hello");
+    }
+    chat.run();
+    for subscriber in &mut chat.subscribers {
+        assert_eq!(subscriber.texts(4).len(), 200);
+    }
 }
 
 #[test]
