@@ -5,13 +5,15 @@ import {
   MediaKind as EngineMediaKind,
   HashAlgorithm,
   IceRole,
+  type PublicationFormatSchema,
   type PublicationSchema,
   type SubscriptionSchema,
   type TransportSchema,
 } from '../engine-link/generated/engine_pb.ts';
-import { codecNamed } from './codecs/index.ts';
+import { codecOf } from './codecs/index.ts';
 import { type ChannelTable, channelTable, DEFAULT_QUEUE } from './datachannels/table.ts';
-import type { HeaderExtensionKind, MediaKind, PeerTransport } from './media.ts';
+import { isRedundancy } from './formats.ts';
+import type { Format, HeaderExtensionKind, MediaKind, PeerTransport } from './media.ts';
 import { publishedFormats } from './session.ts';
 import { encodingChoice } from './simulcast.ts';
 import type { SessionState } from './state.ts';
@@ -67,13 +69,7 @@ export function engineTable(state: SessionState, queue = DEFAULT_QUEUE): EngineT
         ssrcs: incoming?.encodings === undefined ? [...(incoming?.ssrcs ?? [])] : [],
         encodings: incoming?.encodings?.map(({ rid, ssrcs }) => ({ rid, ssrcs: [...ssrcs] })) ?? [],
         rtxSsrcs: incoming?.rtxSsrcs.map((pair) => ({ ...pair })) ?? [],
-        formats: publishedFormats(state, line).map((format) => ({
-          payloadType: format.payloadType,
-          codec: codecNamed(format.codec).engine,
-          clockRate: format.clockRate,
-          ...(format.rtxPayloadType === undefined ? {} : { rtxPayloadType: format.rtxPayloadType }),
-          feedback: { ...format.feedback },
-        })),
+        formats: publicationFormats(publishedFormats(state, line)),
         silentAfterMs: SILENT_AFTER_MS,
       };
     }),
@@ -96,6 +92,18 @@ export function engineTable(state: SessionState, queue = DEFAULT_QUEUE): EngineT
       };
     }),
   };
+}
+
+/** What redundancy loses is asked for as the codec allows it: it is one stream. */
+function publicationFormats(formats: readonly Format[]): MessageInitShape<typeof PublicationFormatSchema>[] {
+  const media = formats.find((format) => !isRedundancy(format));
+  return formats.map((format) => ({
+    payloadType: format.payloadType,
+    codec: codecOf(format).engine,
+    clockRate: format.clockRate,
+    ...(format.rtxPayloadType === undefined ? {} : { rtxPayloadType: format.rtxPayloadType }),
+    feedback: { ...(isRedundancy(format) && media !== undefined ? media : format).feedback },
+  }));
 }
 
 function transport(state: SessionState, peer: PeerTransport): MessageInitShape<typeof TransportSchema> {

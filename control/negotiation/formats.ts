@@ -1,6 +1,6 @@
 import type { MediaSection, RtpFormat } from '../sdp/description.ts';
-import { type Codec, parameters, sameValues } from './codecs/codec.ts';
-import { CODECS, codecNamed, findCodec } from './codecs/index.ts';
+import { type Codec, type Offered, parameters, sameValues } from './codecs/codec.ts';
+import { CODECS, codecOf, findCodec } from './codecs/index.ts';
 import type { Feedback, Format, MediaKind } from './media.ts';
 import { refuse } from './refusal.ts';
 import type { SessionState } from './state.ts';
@@ -113,19 +113,36 @@ export function sameFormat(a: Format, b: Format): boolean {
   return (
     a.payloadType === b.payloadType &&
     a.codec === b.codec &&
-    codecNamed(a.codec).matches(parameters(a.parameters), parameters(b.parameters))
+    a.kind === b.kind &&
+    codecOf(a).matches(parameters(a.parameters), parameters(b.parameters))
   );
 }
 
 /**
  * What we take of an offered section: the client's first codec of the table alone, so that a publication's
- * codec is known once negotiated; with audio also the wrapper around that codec, in the client's order.
+ * codec is known once negotiated, in the client's order with what is around it. With audio that is the wrapper around that
+ * codec; with video redundancy, where the client puts RED before the codec: browsers list it last and mean nothing by it.
  */
 export function chooseFormats(offered: readonly Format[]): Format[] {
-  const primary = offered.find((format) => codecNamed(format.codec).wraps === undefined);
+  const primary = offered.find((format) => !isAround(format));
   if (primary === undefined) return [];
-  const wrapper = offered.find((format) => codecNamed(format.codec).wraps === primary.codec);
-  return offered.filter((format) => format === primary || format === wrapper);
+  const wrapper = offered.find((format) => codecOf(format).wraps === primary.codec);
+  const [red, wrapped] = (['wrapper', 'wrapped'] as const).map((part) =>
+    offered.find((format) => codecOf(format).redundancy === part),
+  );
+  const isWished = red !== undefined && offered.indexOf(red) < offered.indexOf(primary);
+  const chosen = [primary, wrapper, ...(isWished ? [red, wrapped] : [])];
+  return offered.filter((format) => chosen.includes(format));
+}
+
+/** Whether it is redundancy of video, without which the same picture comes. */
+export function isRedundancy(format: Format): boolean {
+  return codecOf(format).redundancy !== undefined;
+}
+
+/** Whether it has no media of its own. */
+function isAround(format: Format): boolean {
+  return codecOf(format).wraps !== undefined || isRedundancy(format);
 }
 
 /** Finds or gives the numbers under which this session knows a publisher's formats. */
@@ -146,6 +163,8 @@ export function offeredFormats(
 ): { state: SessionState; formats: Format[] } {
   const result: { state: SessionState; formats: Format[] } = { state, formats: [] };
   for (const codec of CODECS.filter((entry) => entry.kind === kind)) {
+    // An answerer sends in RED once both have it, wherever it is listed: its wish would not be known before.
+    if (codec.offered === undefined) continue;
     const mapped = tryMapFormats(result.state, [formatOf(codec, codec.offered)], isEquivalent);
     if (mapped === undefined) continue;
     result.state = mapped.state;
@@ -178,33 +197,39 @@ function tryMapFormats(
   return { state: next, formats: sources.flatMap((source) => mapped.get(source) ?? []) };
 }
 
-/** A wrapper's a=fmtp names what it wraps by the session's own number (RFC 2198 section 5). */
+/**
+ * A wrapper's a=fmtp names what it wraps by the session's own number (RFC 2198 section 5). That of video names none: it may
+ * wrap each codec of its m-line.
+ */
 function wrapping(source: Format, formats: readonly Format[]): string {
-  const { wraps } = codecNamed(source.codec);
+  if (isRedundancy(source)) return '';
+  const { wraps } = codecOf(source);
   if (wraps === undefined) return source.parameters;
   const inner = formats.find((format) => format.codec === wraps)?.payloadType ?? 0;
   return `${inner}/${inner}`;
 }
 
 function rank(format: Format): number {
-  return codecNamed(format.codec).wraps === undefined ? 0 : 1;
+  return codecOf(format).wraps === undefined ? 0 : 1;
 }
 
 function isExactly(known: Format, source: Format, text: string): boolean {
+  if (known.codec !== source.codec || known.kind !== source.kind) return false;
+  if (isRedundancy(known)) return true;
   const a = parameters(known.parameters);
   const b = parameters(text);
   const names = Object.fromEntries([...a.keys(), ...b.keys()].map((name) => [name, '']));
-  return known.codec === source.codec && sameValues(a, b, names);
+  return sameValues(a, b, names);
 }
 
 function isEquivalent(known: Format, source: Format, text: string): boolean {
-  if (known.codec !== source.codec) return false;
-  if (codecNamed(known.codec).wraps !== undefined) return known.parameters === text;
-  return codecNamed(known.codec).matches(parameters(known.parameters), parameters(text));
+  if (known.codec !== source.codec || known.kind !== source.kind) return false;
+  if (codecOf(known).wraps !== undefined) return known.parameters === text;
+  return codecOf(known).matches(parameters(known.parameters), parameters(text));
 }
 
 function allocate(state: SessionState, source: Format, text: string): Format | undefined {
-  const codec = codecNamed(source.codec);
+  const codec = codecOf(source);
   const taken = new Set([...state.reserved.payloadTypes, ...state.formats.flatMap(numbersOf)]);
   // The publisher's own numbers where they are free: RED's payload carries the number of what it wraps.
   const payloadType = take(taken, source.payloadType);
@@ -218,7 +243,7 @@ function allocate(state: SessionState, source: Format, text: string): Format | u
 }
 
 /** A format as we offer it, with all the feedback that the engine can use. */
-function formatOf(codec: Codec, as: Codec['offered']): Format {
+function formatOf(codec: Codec, as: Offered): Format {
   const has = (name: keyof Feedback): boolean => codec.feedback.includes(name);
   return {
     ...as,

@@ -233,11 +233,8 @@ describe('whatever comes', () => {
   }, 60_000);
 });
 
-test('redundant audio is taken as offered; redundancy and FEC of video are declined, for retransmission mends it', () => {
+test('redundant audio is taken as offered', () => {
   const preferred = CHROMIUM.replace(/(m=audio \d+ \S+) 111 63/, '$1 63 111');
   expect(preferred).not.toBe(CHROMIUM);
-  const { description } = published(preferred);
-  expect(description.sdp).toContain('red/48000/2');
-  expect(CHROMIUM).toMatch(/red\/90000[\s\S]*ulpfec\/90000/);
-  expect(description.sdp).not.toMatch(/red\/90000|ulpfec|flexfec/);
+  expect(published(preferred).description.sdp).toContain('red/48000/2');
 });

@@ -5,7 +5,15 @@ import { readFormats } from './formats.ts';
 import { refuse } from './refusal.ts';
 import { publishedFormats } from './session.ts';
 import type { SessionState, Transceiver } from './state.ts';
-import { type FormatMap, findFormats, hasRtx, namedLine, resultOf, subscription } from './subscribe.ts';
+import {
+  carriedBy,
+  type FormatMap,
+  findFormats,
+  hasRtx,
+  namedLine,
+  resultOf,
+  subscription,
+} from './subscribe.ts';
 import { directionOf, freshSsrcs, peerReceives, weReceive } from './transceivers.ts';
 import type { DescribedItems, Endpoint, Placed, Result, SessionDescription } from './types.ts';
 
@@ -55,7 +63,7 @@ function choose(
     const section = remote.media.at(state.transceivers.indexOf(line));
     if (!line.active || line.kind !== source.kind || line.subscription?.open === true) continue;
     if (section === undefined || !peerReceives(section)) continue;
-    const map = findFormats(source, readFormats(line.kind, section));
+    const map = findFormats(carriedBy(state, line, source), readFormats(line.kind, section));
     if (map !== undefined) return { line, map };
     wrongCodec = true;
   }

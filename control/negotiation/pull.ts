@@ -1,10 +1,10 @@
 import { describe } from './describe.ts';
 import { offerExtensions } from './extensions.ts';
-import { mapFormats } from './formats.ts';
+import { isRedundancy, mapFormats } from './formats.ts';
 import { refuse } from './refusal.ts';
 import { formatsOf, publishedFormats } from './session.ts';
 import type { SessionState, Transceiver } from './state.ts';
-import { findFormats, hasRtx, namedLine, resultOf, subscription } from './subscribe.ts';
+import { carriedBy, findFormats, hasRtx, namedLine, resultOf, subscription } from './subscribe.ts';
 import { directionOf, freeMid, freshSsrcs, place, stopUnused, weReceive, weSend } from './transceivers.ts';
 import type { Endpoint, Placed, Result, SessionDescription } from './types.ts';
 
@@ -22,8 +22,9 @@ export function pull(
   let next = begun;
   let offers = false;
   const items: Result[] = [];
-  for (const source of sources) {
-    const line = namedLine(next.offer.transceivers, source);
+  for (const named of sources) {
+    const line = namedLine(next.offer.transceivers, named);
+    const source = carriedBy(next, line, named);
     const atOnce = line && subscribeAtOnce(next, source, line);
     const done = atOnce ?? subscribeByOffer(next, source, line, endpoint);
     offers ||= atOnce === undefined;
@@ -63,7 +64,9 @@ function subscribeAtOnce(
 ): { next: Offering; mid: string } | undefined {
   const { announced, ...rest } = line;
   const map = findFormats(source, formatsOf(state, line));
-  if (announced === undefined || !weSend(line) || map?.length !== source.formats.length) return undefined;
+  if (announced === undefined || !weSend(line) || map === undefined) return undefined;
+  const needed = source.formats.filter((format) => !isRedundancy(format));
+  if (!needed.every((format) => map.some(({ from }) => from === format))) return undefined;
   // An m-line of this very offer is not there yet.
   if (!state.transceivers.includes(line)) return undefined;
   const made = subscription(state, source, map, announced);

@@ -1,7 +1,9 @@
 import { parameters } from './codecs/codec.ts';
-import { codecNamed } from './codecs/index.ts';
+import { codecOf } from './codecs/index.ts';
+import { isRedundancy } from './formats.ts';
 import type { Format } from './media.ts';
 import { refuse } from './refusal.ts';
+import { publishedFormats } from './session.ts';
 import { chooseEncoding } from './simulcast.ts';
 import type { OutgoingSsrcs, SessionState, SubscriptionState, Transceiver } from './state.ts';
 import type { Placed, Result, Source } from './types.ts';
@@ -11,17 +13,26 @@ export type FormatMap = readonly { readonly from: Format; readonly to: Format }[
 
 /**
  * Finds the source's formats among those of an m-line, whatever their numbers. Undefined when the first one,
- * which the publisher sends, is not there; a wrapper may be missing.
+ * which the publisher sends, is not there; a wrapper may be missing, and redundancy of video.
  */
 export function findFormats(source: Source, formats: readonly Format[]): FormatMap | undefined {
   const map = source.formats.flatMap((from) => {
     const same = (to: Format): boolean =>
-      to.codec === from.codec &&
-      codecNamed(to.codec).matches(parameters(to.parameters), parameters(from.parameters));
+      to.codec === from.codec && codecOf(to).matches(parameters(to.parameters), parameters(from.parameters));
     const to = formats.find(same);
     return to === undefined ? [] : { from, to };
   });
-  return map[0]?.from === source.formats[0] ? map : undefined;
+  const sent = source.formats.find((format) => !isRedundancy(format));
+  return map.some(({ from }) => from === sent) ? map : undefined;
+}
+
+/**
+ * The source as an m-line can carry it: where the client publishes without RED it is given none, for with RED in the
+ * description it would send in RED, too.
+ */
+export function carriedBy(state: SessionState, line: Transceiver | undefined, source: Placed): Placed {
+  if (line?.publication?.open !== true || publishedFormats(state, line).some(isRedundancy)) return source;
+  return { ...source, formats: source.formats.filter((format) => !isRedundancy(format)) };
 }
 
 export function hasRtx(formats: readonly Format[]): boolean {

@@ -1,5 +1,6 @@
 import { parameters } from './codecs/codec.ts';
-import { codecNamed } from './codecs/index.ts';
+import { codecOf } from './codecs/index.ts';
+import { isRedundancy } from './formats.ts';
 import { findSubscription, formatsOf, mapTransceivers } from './session.ts';
 import { chooseEncoding } from './simulcast.ts';
 import type { SessionState, SubscriptionState, Transceiver } from './state.ts';
@@ -61,7 +62,10 @@ function decide(
   };
 }
 
-/** The source's payload types under the numbers that the line has already; undefined where one has none. */
+/**
+ * The source's payload types under the numbers that the line has already; undefined where one has none, which only
+ * redundancy of video may lack.
+ */
 function mapOnto(
   state: SessionState,
   line: Transceiver,
@@ -70,13 +74,15 @@ function mapOnto(
 ): SubscriptionState['formats'] | undefined {
   if (line.kind !== source.kind) return undefined;
   const known = formatsOf(state, line);
-  const mapped = source.formats.map((from) => {
+  const mapped = source.formats.flatMap((from) => {
     const to = known.find(
-      ({ codec, parameters: text }) =>
-        codec === from.codec && codecNamed(codec).matches(parameters(text), parameters(from.parameters)),
+      (format) =>
+        format.codec === from.codec &&
+        codecOf(format).matches(parameters(format.parameters), parameters(from.parameters)),
     );
     const numbers = agreed.find(({ payloadType }) => payloadType === to?.payloadType);
-    return numbers && { ...numbers, publicationPayloadType: from.payloadType };
+    if (numbers === undefined) return isRedundancy(from) ? [] : [undefined];
+    return { ...numbers, publicationPayloadType: from.payloadType };
   });
   return mapped.every((format) => format !== undefined) ? mapped : undefined;
 }

@@ -1,4 +1,4 @@
-/** A way to the server's media ports that loses packets: one socket towards the server for each client's address. */
+/** A way to the server's media ports that loses packets, and may delay them: one socket towards the server for each client's address. */
 import { createSocket, type Socket } from 'node:dgram';
 
 export interface LossyRelay {
@@ -20,11 +20,12 @@ function random(seed: number): () => number {
   };
 }
 
-/** `loss` is the share of each direction's packets, handshakes included. */
+/** `loss` is the share of each direction's packets, handshakes included; `delayMs` is each direction's. */
 export async function startLossyRelay(
   mediaPorts: readonly number[],
   loss: number,
   seed: number,
+  delayMs = 0,
 ): Promise<LossyRelay> {
   const chance = random(seed);
   const counts = { carried: 0, lost: 0 };
@@ -33,11 +34,19 @@ export async function startLossyRelay(
     counts[lost ? 'lost' : 'carried'] += 1;
     return lost;
   };
-  const ways = await Promise.all(mediaPorts.map((mediaPort) => openWay(mediaPort, isLost)));
+  // Packets on their way when the relay is closed are lost.
+  let closed = false;
+  const carry = (send: () => void): void => {
+    if (isLost()) return;
+    if (delayMs === 0) send();
+    else setTimeout(() => closed || send(), delayMs);
+  };
+  const ways = await Promise.all(mediaPorts.map((mediaPort) => openWay(mediaPort, carry)));
   return {
     ports: Object.fromEntries(ways.map(({ port }, at) => [mediaPorts[at], port])),
     counts: () => ({ ...counts }),
     close: () => {
+      closed = true;
       for (const way of ways) way.close();
     },
   };
@@ -45,21 +54,21 @@ export async function startLossyRelay(
 
 async function openWay(
   mediaPort: number,
-  isLost: () => boolean,
+  carry: (send: () => void) => void,
 ): Promise<{ port: number; close: () => void }> {
   const upstream = new Map<string, Socket>();
   const front = createSocket('udp4');
   const open = (port: number, address: string): Socket => {
     const socket = createSocket('udp4');
     socket.on('message', (packet) => {
-      if (!isLost()) front.send(packet, port, address);
+      carry(() => front.send(packet, port, address));
     });
     upstream.set(`${address}:${port}`, socket);
     return socket;
   };
   front.on('message', (packet, { address, port }) => {
     const socket = upstream.get(`${address}:${port}`) ?? open(port, address);
-    if (!isLost()) socket.send(packet, mediaPort, '127.0.0.1');
+    carry(() => socket.send(packet, mediaPort, '127.0.0.1'));
   });
   await new Promise<void>((resolve) => front.bind(0, '0.0.0.0', resolve));
   front.setRecvBufferSize(1 << 20);

@@ -5,7 +5,7 @@
 import { channelsOf } from './channels.ts';
 import { encrypt } from './encryption.ts';
 import { negotiations } from './negotiations.ts';
-import { addScalable, noise, prefer, type Scalable, sizeOf } from './senders.ts';
+import { addScalable, declineRedundancy, noise, prefer, type Scalable, sizeOf } from './senders.ts';
 
 export interface ApiAddress {
   /** Base URL of the app. */
@@ -15,6 +15,10 @@ export interface ApiAddress {
   readonly rtc?: RTCConfiguration;
   /** The server's UDP candidates are taken out of its descriptions. */
   readonly withoutUdp?: boolean;
+  /** The way to the server leads through these UDP ports, by the server's own. */
+  readonly relays?: Readonly<Record<string, number>>;
+  /** What is received has no RED and no FEC around its video. */
+  readonly withoutRedundancy?: boolean;
   /** What is received is encrypted end to end, and this codec. */
   readonly decrypt?: string;
 }
@@ -24,6 +28,8 @@ export interface Publication {
   readonly trackName: string;
   /** Only this codec is offered, e.g. `video/VP8`. */
   readonly codec?: string;
+  /** RED and ULPFEC are put before the codec. */
+  readonly redundancy?: boolean;
   /** Video in three encodings, each half as wide as the one before; of 960 pixels at most. */
   readonly rids?: readonly string[];
   /** The most that each of them may carry, in bit/s; the picture is then noise, which makes them carry it. */
@@ -108,18 +114,31 @@ async function connect(address: ApiAddress, query = ''): Promise<string> {
   pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...address.rtc });
   pc.ontrack = ({ track, receiver, transceiver }) => {
     if (address.decrypt !== undefined && track.kind === 'video') encrypt(receiver, address.decrypt);
+    if (address.withoutRedundancy && track.kind === 'video') declineRedundancy(transceiver);
     play(transceiver.mid ?? '', track);
   };
   if (address.withoutUdp) passOverUdp(pc);
+  if (address.relays !== undefined) goThrough(address.relays, pc);
   server = address;
   sessionId = (await request<{ sessionId: string }>('POST', `/sessions/new${query}`)).sessionId;
   return sessionId;
 }
 
-function passOverUdp(connection: RTCPeerConnection): void {
+function rewriting(connection: RTCPeerConnection, change: (sdp: string) => string): void {
   const set = connection.setRemoteDescription.bind(connection);
-  connection.setRemoteDescription = ({ type, sdp = '' }) =>
-    set({ type, sdp: sdp.replaceAll(/a=candidate:\S+ \d+ udp .*\r\n/g, '') });
+  connection.setRemoteDescription = ({ type, sdp = '' }) => set({ type, sdp: change(sdp) });
+}
+
+function passOverUdp(connection: RTCPeerConnection): void {
+  rewriting(connection, (sdp) => sdp.replaceAll(/a=candidate:\S+ \d+ udp .*\r\n/g, ''));
+}
+
+function goThrough(relays: Readonly<Record<string, number>>, connection: RTCPeerConnection): void {
+  const tcp = /a=candidate:\S+ \d+ tcp .*\r\n/g;
+  const udp = /(a=candidate:\S+ \d+ udp \d+ \S+ )(\d+)/g;
+  rewriting(connection, (sdp) =>
+    sdp.replaceAll(tcp, '').replaceAll(udp, (_, rest, port) => `${rest}${relays[port]}`),
+  );
 }
 
 async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -158,7 +177,7 @@ async function addSenders(publications: readonly Publication[]): Promise<RTCRtpT
     : { width: 320, height: 240, frameRate: 20 };
   const [scaled] = publications.flatMap(({ scalable }) => scalable ?? []);
   const camera = await openCamera(scaled === undefined ? size : sizeOf(scaled));
-  return publications.map(({ kind, codec, rids, bitrates, scalable }) => {
+  return publications.map(({ kind, codec, rids, bitrates, scalable, redundancy }) => {
     const found = camera.getTracks().find((candidate) => candidate.kind === kind);
     if (scalable !== undefined && found !== undefined) return addScalable(pc, found, scalable, codec ?? '');
     const track = kind === 'video' && bitrates !== undefined ? noise(size) : found;
@@ -171,7 +190,7 @@ async function addSenders(publications: readonly Publication[]): Promise<RTCRtpT
       direction: 'sendonly',
       ...(sendEncodings === undefined ? {} : { sendEncodings }),
     });
-    if (codec !== undefined) prefer(transceiver, kind, codec);
+    if (codec !== undefined) prefer(transceiver, kind, codec, redundancy);
     return transceiver;
   });
 }

@@ -13,12 +13,23 @@ export interface Scalable {
   readonly isEncrypted: boolean;
 }
 
-/** Only this codec is offered, with what repairs it. */
-export function prefer(transceiver: RTCRtpTransceiver, kind: string, codec: string): void {
+/** Only this codec is offered, with what repairs it: behind it, as browsers list it, or wished. */
+export function prefer(
+  transceiver: RTCRtpTransceiver,
+  kind: string,
+  codec: string,
+  redundancy = false,
+): void {
   const known = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
   const chosen = known.filter(({ mimeType }) => mimeType.toLowerCase() === codec.toLowerCase());
   const helpers = known.filter(({ mimeType }) => /\/(rtx|red|ulpfec)$/i.test(mimeType));
-  transceiver.setCodecPreferences([...chosen, ...helpers]);
+  transceiver.setCodecPreferences(redundancy ? [...helpers, ...chosen] : [...chosen, ...helpers]);
+}
+
+/** What is received comes without RED and FEC. */
+export function declineRedundancy(transceiver: RTCRtpTransceiver): void {
+  const known = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
+  transceiver.setCodecPreferences(known.filter(({ mimeType }) => !/\/(red|ulpfec)$/i.test(mimeType)));
 }
 
 /** A picture that costs an encoder all that it may spend. */

@@ -8,6 +8,7 @@ pub mod layer;
 mod layer_reader;
 mod picture_numbers;
 pub mod red;
+pub mod ulpfec;
 mod vp8;
 mod vp9;
 
@@ -35,6 +36,17 @@ pub enum Codec {
     H265,
     /// AV1, the RTP payload format of the Alliance for Open Media.
     Av1,
+    /// RED of video, RFC 2198: a packet of one of the others, or its protection.
+    VideoRed,
+    /// Forward error correction, RFC 5109.
+    UlpFec,
+}
+
+impl Codec {
+    /// Whether its payload is a picture's or a sound's, not something around one.
+    pub fn is_media(self) -> bool {
+        !matches!(self, Codec::VideoRed | Codec::UlpFec)
+    }
 }
 
 /// Whether a receiver can begin to decode at the packet with this payload; always true of audio.
@@ -46,6 +58,7 @@ pub fn starts_key_frame(codec: Codec, payload: &[u8]) -> bool {
         Codec::H264 => h264::starts_key_frame(payload),
         Codec::H265 => h265::starts_key_frame(payload),
         Codec::Av1 => av1::starts_key_frame(payload),
+        Codec::VideoRed | Codec::UlpFec => false,
     }
 }
 

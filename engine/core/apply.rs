@@ -105,13 +105,29 @@ impl Engine {
         self.outlets.find(&peers, sockets, open_sockets).map(Some)
     }
 
+    /// Headers to this peer, and those made from its own, have other elements from now on.
+    fn reshape_headers(&mut self, key: SessionKey) {
+        let session = &self.sessions[key];
+        for &subscription in &session.subscriptions {
+            self.subscriptions[subscription].reshape_headers();
+        }
+        for &publication in &session.publications {
+            for &subscription in &self.publications[publication].subscriptions {
+                self.subscriptions[subscription].reshape_headers();
+            }
+        }
+    }
+
     fn apply_transport(&mut self, key: SessionKey, table: &Table, now: Instant) {
         let Some((settings, extensions)) = &table.transport else {
             self.end_transport(key);
             return;
         };
+        if self.sessions[key].extensions != *extensions {
+            self.sessions[key].extensions = *extensions;
+            self.reshape_headers(key);
+        }
         let session = &mut self.sessions[key];
-        session.extensions = *extensions;
         self.outlets
             .take(&mut session.outlet, settings.peer_addresses());
         let sockets = &self.config.sockets[self.outlets.range(&session.outlet)];

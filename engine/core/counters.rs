@@ -53,6 +53,8 @@ discards! {
     GaveWay => "discarded_gave_way",
     /// Of a layer that the subscriber does not get.
     LayerNotWanted => "discarded_layer_not_wanted",
+    /// It only protects others, and the subscriber takes no such packets, or none that it protects.
+    ProtectionNotWanted => "discarded_protection_not_wanted",
     /// The subscriber waits for a key frame.
     BeforeKeyFrame => "discarded_before_key_frame",
     /// Older than the first packet that the subscriber got.

@@ -8,6 +8,7 @@ use super::outbox::Outbox;
 use super::packet_path::rejected;
 use super::{Engine, SessionKey};
 use crate::forward::encoding::SenderClock;
+use crate::forward::publication::Publication;
 use crate::wire::rtcp::{self, Packet};
 
 /// Lost packets that one NACK may name; more is a flood, not a loss.
@@ -94,7 +95,12 @@ impl Engine {
     fn handle_report_blocks(&mut self, key: SessionKey, reports: rtcp::ReportBlocks<'_>) {
         for report in reports {
             if let Some(&subscription) = self.sessions[key].outgoing.get(&report.ssrc) {
-                self.subscriptions[subscription].mid_known = true;
+                let subscription = &mut self.subscriptions[subscription];
+                let publication = subscription.publication.map(|key| &self.publications[key]);
+                let protection = publication.and_then(Publication::protection);
+                let is_protected = protection
+                    .is_some_and(|format| subscription.format(format.payload_type).is_some());
+                subscription.reported(is_protected);
             }
         }
     }

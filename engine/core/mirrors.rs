@@ -272,6 +272,8 @@ impl Engine {
         let kind = publication.settings.kind;
         for &subscription in &publication.subscriptions {
             self.subscriptions[subscription].set_kind(kind);
+            // The description may name other header extensions.
+            self.subscriptions[subscription].reshape_headers();
         }
         self.apply_encodings(key, now);
     }

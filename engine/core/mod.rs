@@ -36,6 +36,7 @@ mod outlets;
 mod pacing;
 mod packet_path;
 mod padding;
+mod redundancy;
 mod reports;
 mod requests;
 mod session;

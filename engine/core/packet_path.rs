@@ -10,6 +10,7 @@ use super::extensions::PassedValues;
 use super::incoming::{learn_stream, restore};
 use super::outbox::{Outbox, SLOT_LEN};
 use super::pacing::{Held, Turn};
+use super::redundancy::Content;
 use super::session::{ExtensionIds, Session};
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, requests};
@@ -64,7 +65,11 @@ impl Engine {
             }
         };
         let extensions = session.extensions;
-        self.forward(stream.encoding, &header, packet, &extensions, now, outbox)
+        self.forward(stream.encoding, &header, packet, &extensions, now, outbox)?;
+        if stream.repairs.is_some() {
+            self.report_as_lost(stream.encoding);
+        }
+        Ok(())
     }
 
     /// A decrypted packet, of a peer or of another worker, to all that receive it; `extensions` are its sender's.
@@ -79,19 +84,11 @@ impl Engine {
     ) -> Result<(), Discard> {
         let encoding = &mut self.encodings[key];
         let publication = &mut self.publications[encoding.publication];
-        let payload = header.payload(packet).map_err(|_| Discard::Malformed)?;
-        let format = publication
-            .format(header.payload_type)
-            .ok_or(Discard::UnknownPayloadType)?;
-        let source = Source {
-            header,
-            payload,
-            codec: format.codec,
-            clock_rate: format.clock_rate,
-            values: PassedValues::read(header, packet, extensions),
-            send_time: absolute_send_time(now.duration_since(self.started)),
-            now,
-        };
+        let content = Content::read(publication, header, packet)?;
+        let Content {
+            format, payload, ..
+        } = content;
+        let source = Source::new(header, packet, &content, extensions, self.started, now);
         let descriptor = source.values.dependency_descriptor;
         let received = encoding.receive(format, header, packet, payload, descriptor, now)?;
         let became_active = publication.note_packet(now);
@@ -99,7 +96,11 @@ impl Engine {
             self.hand_over(key, packet);
         }
         self.after_receive(key, &received, became_active, now, outbox);
-        self.fan_out(key, &source, &received, outbox);
+        if source.codec == Codec::UlpFec {
+            self.fan_out_protection(key, &source, &received, outbox);
+        } else {
+            self.fan_out(key, &source, &received, outbox);
+        }
         Ok(())
     }
 
@@ -172,7 +173,7 @@ impl Engine {
             let sent = subscription
                 .rewrite(
                     key,
-                    source.header.payload_type,
+                    source.payload_type,
                     source.header.timestamp,
                     received,
                     source.clock_rate,
@@ -183,6 +184,7 @@ impl Engine {
                         self.switched.push(subscriber);
                     }
                     let mut rewritten = rewritten;
+                    rewritten.red = source.red_for(subscription);
                     if session.pacer.is_full() {
                         let turn = Turn {
                             session,
@@ -277,19 +279,25 @@ impl Engine {
         let packet = encoding.cache.get(asked.extended, now)?;
         let subscription = &mut self.subscriptions[subscriber];
         let header = Header::parse(packet).ok()?;
-        let format = subscription.format_of(asked, header.payload_type)?;
         let source = Source::kept(&header, packet, publication, &incoming, self.started, now)?;
+        let format = subscription.format_of(asked, source.payload_type)?;
+        let red = source
+            .red
+            .and_then(|red| subscription.format_of(asked, red));
+        let carrier = red.unwrap_or(format);
         let rewritten = Rewritten {
             payload_type: format.payload_type,
             index: asked.index,
             timestamp: header.timestamp.wrapping_add(asked.timestamp_offset),
             picture_offsets: asked.picture_offsets,
             ends_picture: asked.ends_picture,
-            is_empty: false,
+            // What protects others is of no use as late as this, but its number is waited for.
+            is_empty: source.codec == Codec::UlpFec,
+            red: red.map(|red| red.payload_type),
             switched: false,
         };
         let session = &mut self.sessions[subscription.session];
-        let rtx = format
+        let rtx = carrier
             .rtx_payload_type
             .zip(subscription.settings.rtx_ssrc)
             .map(|(payload_type, ssrc)| Rtx {
@@ -299,6 +307,8 @@ impl Engine {
             });
         let copy = match rtx {
             Some(rtx) => Copy::Rtx(rtx),
+            // It would be another packet under the same nonce.
+            None if rewritten.is_empty => return None,
             None => {
                 let form = session.extensions;
                 let repeats = &mut subscription.repeats;
@@ -322,18 +332,49 @@ pub(super) enum Repair {
 
 /// A packet on its way to its subscribers.
 pub(super) struct Source<'a> {
-    header: &'a Header,
-    payload: &'a [u8],
-    codec: Codec,
+    pub header: &'a Header,
+    /// The publisher's, of what is in `payload`.
+    pub payload_type: u8,
+    pub payload: &'a [u8],
+    pub codec: Codec,
+    /// The publisher's payload type of the RED that it came in.
+    pub red: Option<u8>,
     clock_rate: u32,
     values: PassedValues<'a>,
     send_time: [u8; 3],
-    now: Instant,
+    pub now: Instant,
 }
 
 impl<'a> Source<'a> {
+    #[inline]
+    pub fn new(
+        header: &'a Header,
+        packet: &'a [u8],
+        content: &Content<'_, 'a>,
+        extensions: &ExtensionIds,
+        started: Instant,
+        now: Instant,
+    ) -> Source<'a> {
+        // What protects others has their frame's values, but is no part of it.
+        let values = match content.format.codec {
+            Codec::UlpFec => PassedValues::default(),
+            _ => PassedValues::read(header, packet, extensions),
+        };
+        Source {
+            header,
+            payload_type: content.format.payload_type,
+            payload: content.payload,
+            codec: content.format.codec,
+            red: content.red,
+            clock_rate: content.format.clock_rate,
+            values,
+            send_time: absolute_send_time(now.duration_since(started)),
+            now,
+        }
+    }
+
     /// A packet of the cache, as it came.
-    pub(super) fn kept(
+    pub fn kept(
         header: &'a Header,
         packet: &'a [u8],
         publication: &Publication,
@@ -341,16 +382,25 @@ impl<'a> Source<'a> {
         started: Instant,
         now: Instant,
     ) -> Option<Source<'a>> {
-        let format = publication.format(header.payload_type)?;
-        Some(Source {
-            header,
-            payload: header.payload(packet).ok()?,
-            codec: format.codec,
-            clock_rate: format.clock_rate,
-            values: PassedValues::read(header, packet, extensions),
-            send_time: absolute_send_time(now.duration_since(started)),
-            now,
-        })
+        let content = Content::read(publication, header, packet).ok()?;
+        Some(Source::new(
+            header, packet, &content, extensions, started, now,
+        ))
+    }
+
+    /// The same with something else in it.
+    pub fn with_payload<'b>(&self, payload: &'b [u8]) -> Source<'b>
+    where
+        'a: 'b,
+    {
+        Source { payload, ..*self }
+    }
+
+    /// The payload type of the RED that it goes out in, where it came in RED and the peer takes that.
+    #[inline]
+    pub fn red_for(&self, subscription: &Subscription) -> Option<u8> {
+        let red = self.red.and_then(|red| subscription.format(red));
+        red.map(|red| red.payload_type)
     }
 }
 
@@ -426,6 +476,64 @@ fn record_arrival(
     number.is_some()
 }
 
+/// What a header says beside what comes from the packet and its rewriting.
+pub(super) struct Shape<'a> {
+    pub payload_type: u8,
+    pub ssrc: u32,
+    pub number: u16,
+    pub mid: &'a str,
+    pub leaving: &'a Leaving,
+    pub extensions: &'a ExtensionIds,
+}
+
+/// Writes the header as a subscriber is to see it and gives its length.
+#[inline]
+pub(super) fn write_header(
+    slot: &mut [u8],
+    source: &Source<'_>,
+    rewritten: &Rewritten,
+    shape: &Shape<'_>,
+) -> usize {
+    let Shape {
+        extensions,
+        leaving,
+        ..
+    } = *shape;
+    let mut writer = HeaderWriter::new(
+        slot,
+        source.header.marker || rewritten.ends_picture,
+        shape.payload_type,
+        shape.number,
+        rewritten.timestamp,
+        shape.ssrc,
+    );
+    source.values.select_form(&mut writer, extensions);
+    if extensions.mid != 0 && leaving.names_mid {
+        writer.extension(extensions.mid, shape.mid.as_bytes());
+    }
+    if extensions.absolute_send_time != 0 {
+        writer.extension(extensions.absolute_send_time, &leaving.send_time);
+    }
+    if extensions.transport_wide_cc != 0 {
+        writer.extension(extensions.transport_wide_cc, &leaving.number.to_be_bytes());
+    }
+    source.values.write(
+        &mut writer,
+        extensions,
+        rewritten.picture_offsets.frame_number,
+    );
+    writer.finish()
+}
+
+/// Writes the payload with the subscriber's picture numbers.
+#[inline]
+pub(super) fn write_payload(slot: &mut [u8], payload: &[u8], codec: Codec, rewritten: &Rewritten) {
+    slot.copy_from_slice(payload);
+    if rewritten.picture_offsets != PictureOffsets::default() {
+        codec::renumber(codec, slot, rewritten.picture_offsets);
+    }
+}
+
 /// Writes the packet as this subscriber is to see it into the outbox, protected.
 #[inline]
 pub(super) fn send(
@@ -446,7 +554,7 @@ pub(super) fn send(
     let (payload_type, ssrc, index) = match &copy {
         Copy::Rtx(rtx) => (rtx.payload_type, rtx.ssrc, rtx.index),
         Copy::First | Copy::Plain(_) => (
-            rewritten.payload_type,
+            rewritten.red.unwrap_or(rewritten.payload_type),
             subscription.settings.ssrc,
             rewritten.index,
         ),
@@ -459,35 +567,20 @@ pub(super) fn send(
             Leaving {
                 number,
                 send_time: source.send_time,
-                names_mid: !subscription.mid_known || is_rtx,
+                names_mid: subscription.names_mid() || is_rtx,
             }
         }
     };
     let slot = outbox.slot();
-    let mut writer = HeaderWriter::new(
-        slot,
-        source.header.marker || rewritten.ends_picture,
+    let shape = Shape {
         payload_type,
-        index as u16,
-        rewritten.timestamp,
         ssrc,
-    );
-    source.values.select_form(&mut writer, &extensions);
-    if extensions.mid != 0 && leaving.names_mid {
-        writer.extension(extensions.mid, subscription.settings.mid.as_bytes());
-    }
-    if extensions.absolute_send_time != 0 {
-        writer.extension(extensions.absolute_send_time, &leaving.send_time);
-    }
-    if extensions.transport_wide_cc != 0 {
-        writer.extension(extensions.transport_wide_cc, &leaving.number.to_be_bytes());
-    }
-    source.values.write(
-        &mut writer,
-        &extensions,
-        rewritten.picture_offsets.frame_number,
-    );
-    let header_len = writer.finish();
+        number: index as u16,
+        mid: &subscription.settings.mid,
+        leaving: &leaving,
+        extensions: &extensions,
+    };
+    let header_len = write_header(slot, source, rewritten, &shape);
     let mut length = header_len;
     if is_rtx {
         let original = (rewritten.index as u16).to_be_bytes();
@@ -499,18 +592,16 @@ pub(super) fn send(
     } else {
         source.payload
     };
+    if rewritten.red.is_some() && !payload.is_empty() {
+        // A RED header of one block (RFC 2198 section 3).
+        slot[length] = rewritten.payload_type;
+        length += 1;
+    }
     let end = length + payload.len();
     if end + srtp::MAX_OVERHEAD > SLOT_LEN {
         return Err(Discard::NotProtected);
     }
-    slot[length..end].copy_from_slice(payload);
-    if rewritten.picture_offsets != PictureOffsets::default() {
-        codec::renumber(
-            source.codec,
-            &mut slot[length..end],
-            rewritten.picture_offsets,
-        );
-    }
+    write_payload(&mut slot[length..end], payload, source.codec, rewritten);
     if source.codec == Codec::Red {
         codec::red::rewrite_block_payload_types(&mut slot[length..end], |block| {
             Some(subscription.format(block)?.payload_type)

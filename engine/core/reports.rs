@@ -75,7 +75,8 @@ impl Engine {
         let settings = &publication.settings;
         let mut lost = Vec::new();
         let given_up = encoding.losses.collect_due(now, &mut lost);
-        if given_up && settings.kind == MediaKind::Video {
+        // Nobody sends what only protects again, so it may be that which is missing: decoders ask if it is not.
+        if given_up && settings.kind == MediaKind::Video && publication.protection().is_none() {
             encoding.key_frames.want(now);
         }
         let wants_key_frame = encoding.key_frames.take_due(now);

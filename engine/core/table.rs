@@ -262,6 +262,8 @@ fn format(format: &proto::PublicationFormat) -> Result<Format, String> {
         proto::Codec::H264 => Codec::H264,
         proto::Codec::H265 => Codec::H265,
         proto::Codec::Av1 => Codec::Av1,
+        proto::Codec::VideoRed => Codec::VideoRed,
+        proto::Codec::Ulpfec => Codec::UlpFec,
         proto::Codec::Unspecified => return Err("a format has no codec".into()),
     };
     if format.clock_rate == 0 {

@@ -9,6 +9,7 @@ mod hot_path;
 mod layers;
 mod lite_peer;
 mod peer;
+mod redundancy;
 mod repeats;
 mod simulcast;
 mod slow_link;

@@ -195,6 +195,12 @@ impl Publication {
             .find(|format| format.rtx_payload_type == Some(rtx_payload_type))
     }
 
+    /// The format of packets that only protect others, where it may have such.
+    pub fn protection(&self) -> Option<&Format> {
+        let mut formats = self.settings.formats.iter();
+        formats.find(|format| format.codec == Codec::UlpFec)
+    }
+
     /// When it is silent, without another packet.
     pub fn silent_at(&self) -> Instant {
         self.last_packet + self.settings.silent_after

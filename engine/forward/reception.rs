@@ -76,6 +76,11 @@ impl Reception {
         self.last_transit = Some(transit);
     }
 
+    /// The packet that was counted just now came by a retransmission: it is reported as lost all the same.
+    pub fn uncount(&mut self) {
+        self.received -= 1;
+    }
+
     /// Remembers when the peer's sender report came, for the round trip (RFC 3550 section 6.4.1, LSR and DLSR).
     pub fn sender_report(&mut self, ntp: u64, now: Instant) {
         self.sender_report = Some(((ntp >> 16) as u32, now));
@@ -131,6 +136,21 @@ mod tests {
         let extended = reception.extend(3);
         reception.count(extended, 0, start);
         assert_eq!(reception.report(start).fraction_lost, 0);
+    }
+
+    #[test]
+    fn what_came_again_is_reported_as_lost_where_it_is_uncounted() {
+        let start = Instant::now();
+        let mut reception = Reception::new(7, 90_000, 1, start);
+        for sequence in [1_u16, 2, 4, 3] {
+            let extended = reception.extend(sequence);
+            reception.count(extended, 0, start);
+        }
+        reception.uncount();
+        let report = reception.report(start);
+        assert_eq!((report.cumulative_lost, report.fraction_lost), (1, 64));
+        let report = reception.report(start);
+        assert_eq!((report.cumulative_lost, report.fraction_lost), (1, 0));
     }
 
     #[test]

@@ -97,7 +97,9 @@ pub struct Subscription {
     last_sent: Option<Instant>,
     rtx_index: u64,
     /// The peer has sent a report on this SSRC: it knows which mid it has.
-    pub mid_known: bool,
+    mid_known: bool,
+    /// From this index on, headers have the shape that they have now.
+    headers_since: u64,
     /// Of a peer that asks for packets without RTX.
     pub repeats: Option<Repeats<ExtensionIds>>,
     /// For sender reports.
@@ -120,6 +122,8 @@ pub struct Rewritten {
     pub ends_picture: bool,
     /// Goes out without its payload, to fill a number.
     pub is_empty: bool,
+    /// The subscriber's payload type of the RED around it.
+    pub red: Option<u8>,
     /// The subscription has just left another encoding for this one.
     pub switched: bool,
 }
@@ -157,6 +161,7 @@ impl Subscription {
             last_sent: None,
             rtx_index: 1 + u64::from(seed >> 2),
             mid_known: false,
+            headers_since: 0,
             repeats: None,
             packet_count: 0,
             octet_count: 0,
@@ -179,7 +184,7 @@ impl Subscription {
         let turns = self.next_outgoing & !0xffff;
         self.next_outgoing -= turns;
         self.rtx_index &= 0xffff;
-        self.mid_known = false;
+        self.reshape_headers();
         self.repeats = None;
         self.before = None;
         if let Some(mapping) = &mut self.mapping {
@@ -188,6 +193,24 @@ impl Subscription {
             mapping.first_incoming += before;
             mapping.first_outgoing = (mapping.first_outgoing + before) - turns;
         }
+    }
+
+    /// Packets from now on have other headers than those before: what protects both could not be recovered from.
+    pub fn reshape_headers(&mut self) {
+        self.mid_known = false;
+        self.headers_since = self.next_outgoing;
+    }
+
+    /// The peer has reported on the stream. Of one that `is_protected` packets go on to name their mid: parity is of
+    /// headers too, and those of retransmissions always name it.
+    pub fn reported(&mut self, is_protected: bool) {
+        self.mid_known = !is_protected;
+    }
+
+    /// Whether packets are to say which mid they are for.
+    #[inline]
+    pub fn names_mid(&self) -> bool {
+        !self.mid_known
     }
 
     /// The encoding that it gets now.
@@ -284,7 +307,85 @@ impl Subscription {
             picture_offsets,
             ends_picture: passage.ends_picture,
             is_empty: passage.is_empty,
+            red: None,
             switched,
+        })
+    }
+
+    /// The header of a packet that protects others, as this peer is to see it; where it does not get what protects,
+    /// numbers close over it.
+    ///
+    /// # Errors
+    /// Why the packet is not for this peer.
+    pub fn rewrite_protection(
+        &mut self,
+        payload_type: u8,
+        timestamp: u32,
+        received: &Received,
+        is_given: bool,
+    ) -> Result<Rewritten, Discard> {
+        let mapping = self.mapping.ok_or(Discard::BeforeKeyFrame)?;
+        let format = self
+            .format(payload_type)
+            .or(self.formats.first().copied())
+            .ok_or(Discard::FormatNotSubscribed)?;
+        if received.extended < mapping.first_incoming {
+            return Err(Discard::BeforeFirst);
+        }
+        let passage = if is_given && self.thinning.is_none() {
+            Passage::plain(received.extended)
+        } else {
+            let (thinning, newest) = self.look(&mapping, received.extended);
+            thinning
+                .pass_protection(received.extended, newest, is_given)
+                .ok_or(Discard::ProtectionNotWanted)?
+        };
+        let index = mapping
+            .index_of(passage.place)
+            .ok_or(Discard::BeforeFirst)?;
+        self.next_outgoing = self.next_outgoing.max(index + 1);
+        Ok(Rewritten {
+            payload_type: format.payload_type,
+            index,
+            timestamp: timestamp.wrapping_add(mapping.timestamp_offset),
+            picture_offsets: PictureOffsets::default(),
+            ends_picture: false,
+            is_empty: passage.is_empty,
+            red: None,
+            switched: false,
+        })
+    }
+
+    /// The header of a packet of the current encoding as this peer saw it, where it did and headers have kept
+    /// their shape.
+    pub fn sent(&mut self, extended: u64, payload_type: u8, timestamp: u32) -> Option<Rewritten> {
+        let mapping = self.mapping?;
+        let format = self.format(payload_type)?;
+        if extended < mapping.first_incoming {
+            return None;
+        }
+        let passage = match &mut self.thinning {
+            Some(thinning) => thinning.given(extended)?,
+            None => Passage::plain(extended),
+        };
+        let index = mapping.index_of(passage.place)?;
+        let was_sent = (self.headers_since..self.next_outgoing).contains(&index);
+        was_sent.then_some(Rewritten {
+            payload_type: format.payload_type,
+            index,
+            timestamp: timestamp.wrapping_add(mapping.timestamp_offset),
+            picture_offsets: mapping.picture_offsets.without(passage.pictures),
+            ends_picture: passage.ends_picture,
+            is_empty: false,
+            red: None,
+            switched: false,
+        })
+    }
+
+    /// Whether a packet of this stream is for this peer now.
+    pub fn receives(&self, encoding: EncodingKey, received: &Received) -> bool {
+        self.mapping.is_some_and(|mapping| {
+            mapping.encoding == encoding && mapping.generation == received.generation
         })
     }
 
@@ -297,23 +398,25 @@ impl Subscription {
     ) -> Result<Passage, Discard> {
         // One that waits for another encoding keeps what it has of this one.
         let is_aimed = self.target == Some(mapping.encoding);
+        let wanted = self.layer;
+        let (thinning, newest) = self.look(mapping, received.extended);
+        let layer = if is_aimed { wanted } else { thinning.current() };
+        let placement = received.placement.as_ref();
+        thinning
+            .pass(received.extended, newest, timestamp, placement, layer)
+            .ok_or(Discard::LayerNotWanted)
+    }
+
+    /// What decides on a packet that may be left out, and the newest one before it that was decided on.
+    fn look(&mut self, mapping: &Mapping, extended: u64) -> (&mut Thinning, u64) {
         if self.thinning.is_none() {
             // Up to here nothing was left out.
             let next = self.next_outgoing - mapping.first_outgoing + mapping.first_incoming;
             self.newest_incoming = next - 1;
         }
-        let thinning = self.thinning.get_or_insert_default();
-        let layer = if is_aimed {
-            self.layer
-        } else {
-            thinning.current()
-        };
-        let placement = received.placement.as_ref();
-        let (extended, newest) = (received.extended, self.newest_incoming);
+        let newest = self.newest_incoming;
         self.newest_incoming = newest.max(extended);
-        thinning
-            .pass(extended, newest, timestamp, placement, layer)
-            .ok_or(Discard::LayerNotWanted)
+        (self.thinning.get_or_insert_default(), newest)
     }
 
     /// True once when only a key frame of the current encoding brings the layer that it is to get.
@@ -358,7 +461,7 @@ impl Subscription {
         self.keep_before(Some(encoding), now);
         self.mapping = Some(mapping);
         self.thinning = None;
-        self.formats.clone_from(&self.settings.formats);
+        self.take_formats();
         self.left = current.filter(|&left| left != encoding);
         self.gives_way = false;
         Ok((mapping, self.left.is_some()))
@@ -482,10 +585,19 @@ impl Subscription {
     pub fn change(&mut self, settings: SubscriptionSettings) {
         let same_source = self.settings.publisher_session_id == settings.publisher_session_id
             && self.settings.publication_id == settings.publication_id;
-        if same_source {
-            self.formats.clone_from(&settings.formats);
-        }
         self.settings = settings;
+        if same_source {
+            self.take_formats();
+        }
+    }
+
+    /// From now on packets have the formats of the settings; those from before cannot be made the same again.
+    fn take_formats(&mut self) {
+        if self.formats != self.settings.formats {
+            self.formats.clone_from(&self.settings.formats);
+            self.reshape_headers();
+            self.repeats = None;
+        }
     }
 }
 

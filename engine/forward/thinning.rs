@@ -99,6 +99,48 @@ impl Thinning {
         passage
     }
 
+    /// Takes a packet that only protects others: it has no place among the layers. None: it is left out.
+    pub fn pass_protection(
+        &mut self,
+        extended: u64,
+        newest: u64,
+        is_given: bool,
+    ) -> Option<Passage> {
+        if extended > newest {
+            return self.note(extended, is_given, false, self.current);
+        }
+        let filler = Passage {
+            is_empty: !is_given,
+            ..Passage::plain(extended)
+        };
+        let Some(numbering) = &mut self.numbering else {
+            return Some(filler);
+        };
+        if numbering.is_before(extended) {
+            return Some(filler);
+        }
+        let entry = numbering.late(extended)?;
+        if entry.fate != Fate::Missing {
+            return None;
+        }
+        entry.fate = if is_given { Fate::Given } else { Fate::Empty };
+        Passage::at(extended, entry)
+    }
+
+    /// How a packet left, where it was given.
+    pub fn given(&mut self, extended: u64) -> Option<Passage> {
+        let Some(numbering) = &mut self.numbering else {
+            return Some(Passage::plain(extended));
+        };
+        if numbering.is_before(extended) {
+            return Some(Passage::plain(extended));
+        }
+        let entry = numbering.late(extended)?;
+        (entry.fate == Fate::Given)
+            .then(|| Passage::at(extended, entry))
+            .flatten()
+    }
+
     /// Turns to what is wanted, or as near as this frame lets.
     fn turn(&mut self, placement: &Placement, wanted: Option<Layer>, begins_picture: bool) {
         let Some(wanted) = placement.offered.nearest(wanted) else {

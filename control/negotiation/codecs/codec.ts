@@ -16,14 +16,24 @@ export interface Codec {
   readonly rtx: boolean;
   /** Set for a format that only wraps another codec: it is taken beside that one, never alone. */
   readonly wraps?: string;
-  /** How we offer it where we have no client's numbers and parameters to go by; the numbers as far as they are free. */
-  readonly offered: {
-    readonly payloadType: number;
-    readonly rtxPayloadType?: number;
-    readonly parameters: string;
-  };
+  /**
+   * Set for redundancy around whichever codec of video: RED itself, and what comes in RED only. It is taken where the
+   * client wishes it; a subscriber may lack it, for the engine takes it off.
+   */
+  readonly redundancy?: 'wrapper' | 'wrapped';
+  /**
+   * How we offer it where we have no client's numbers and parameters to go by; the numbers as far as they are free.
+   * Absent: only where a client has named it.
+   */
+  readonly offered?: Offered;
   /** Whether two a=fmtp texts name the same format, so that one side's stream decodes at the other. */
   readonly matches: (a: Parameters, b: Parameters) => boolean;
+}
+
+export interface Offered {
+  readonly payloadType: number;
+  readonly rtxPayloadType?: number;
+  readonly parameters: string;
 }
 
 /** a=fmtp parameters by lower-case name. */

@@ -7,11 +7,13 @@ import { opus } from './opus.ts';
 import { pcma } from './pcma.ts';
 import { pcmu } from './pcmu.ts';
 import { red } from './red.ts';
+import { redVideo } from './red-video.ts';
+import { ulpfec } from './ulpfec.ts';
 import { vp8 } from './vp8.ts';
 import { vp9 } from './vp9.ts';
 
 /** All codecs that this server forwards, as it offers them: to offers, the client's order decides. */
-export const CODECS: readonly Codec[] = [opus, red, pcmu, pcma, vp8, vp9, h264, av1, h265];
+export const CODECS: readonly Codec[] = [opus, red, pcmu, pcma, vp8, vp9, h264, av1, h265, redVideo, ulpfec];
 
 /** The entry for an encoding of an a=rtpmap line. */
 export function findCodec(
@@ -30,8 +32,8 @@ export function findCodec(
 }
 
 /** The entry of a format that was once agreed. */
-export function codecNamed(name: string): Codec {
-  const codec = CODECS.find((entry) => entry.name === name);
+export function codecOf(format: { readonly codec: string; readonly kind: MediaKind }): Codec {
+  const codec = CODECS.find((entry) => entry.name === format.codec && entry.kind === format.kind);
   if (codec === undefined) throw new Error('a stored format names no codec of the table');
   return codec;
 }

@@ -36,6 +36,8 @@ pub struct ReceivedPacket {
     pub payload: Vec<u8>,
     /// Of the datagram, in bytes.
     pub size: usize,
+    /// All of it.
+    pub packet: Vec<u8>,
     /// Header extensions by ID.
     pub extensions: Vec<(u8, Vec<u8>)>,
     /// When it came.
@@ -623,6 +625,7 @@ impl Peer {
                     marker: header.marker,
                     size,
                     payload: payload.to_vec(),
+                    packet: datagram[..length].to_vec(),
                     extensions: header
                         .extensions(&datagram[..length])
                         .map(|(id, value)| (id, value.to_vec()))
