@@ -324,6 +324,13 @@ impl Engine {
         };
         session.transport_timer = None;
         if let Some(transport) = &mut session.transport {
+            let put_off = transport.put_off(now);
+            if put_off.is_some() {
+                let timer = Timer::Transport(key);
+                self.timers
+                    .arm_loosely(&mut session.transport_timer, put_off, now, timer);
+                return;
+            }
             transport.handle_timeout(now);
         }
         self.drive_transport(key, now, outbox);
@@ -361,8 +368,9 @@ impl Engine {
             TransportEvent::StateChanged => state_changed = true,
         });
         let due = transport.next_timeout();
+        let timer = Timer::Transport(key);
         self.timers
-            .arm(&mut session.transport_timer, due, Timer::Transport(key));
+            .arm_loosely(&mut session.transport_timer, due, now, timer);
         let path = transport.path;
         if rekeyed {
             for &subscription in &session.subscriptions {

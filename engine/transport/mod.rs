@@ -304,6 +304,15 @@ impl Transport {
         due.into_iter().flatten().min()
     }
 
+    /// When something is due, where checks have come since the timer was set and nothing is yet. A full agent may have
+    /// checks to send in any case.
+    pub fn put_off(&mut self, now: Instant) -> Option<Instant> {
+        if self.settings.ice_role == IceRole::Full {
+            return None;
+        }
+        self.next_timeout().filter(|due| *due > now)
+    }
+
     /// Says goodbye to the peer.
     pub fn close(&mut self) {
         self.dtls.close();

@@ -58,6 +58,11 @@ impl<T: Copy + Ord> Wheel<T> {
         }
     }
 
+    /// When it was made.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Adds a timer.
     pub fn add(&mut self, at: Instant, timer: T) {
         if self.turn_of(at) < self.horizon {
