@@ -87,7 +87,7 @@ impl Estimator {
     /// An estimator that knows nothing.
     pub fn new(now: Instant) -> Estimator {
         Estimator {
-            sent: SentPackets::new(),
+            sent: SentPackets::new(now),
             groups: ArrivalGroups::default(),
             slope: SlopeEstimator::default(),
             detector: OveruseDetector::default(),
@@ -166,6 +166,20 @@ impl Estimator {
         self.unanswered_since.get_or_insert(now);
     }
 
+    /// Has fetched what `sent` reads and changes but for the packet's own slot.
+    #[inline]
+    pub fn fetch_sending(&self) {
+        switchyard_net::prefetch(&self.sent);
+        switchyard_net::prefetch(&self.unanswered_since);
+        self.probing.fetch_sending();
+    }
+
+    /// Has the slot fetched that `sent` will write for this number.
+    #[inline]
+    pub fn fetch(&self, number: u16) {
+        self.sent.fetch(number);
+    }
+
     /// Takes a peer's own estimate in bit/s (draft-alvestrand-rmcat-remb-03).
     pub fn remb(&mut self, bits_per_second: u64) {
         self.remb = Some((bits_per_second as f64).clamp(LOWEST, HIGHEST));
@@ -177,7 +191,8 @@ impl Estimator {
         self.arrivals.clear();
         let (mut known, mut lost) = (false, 0);
         for status in feedback.statuses() {
-            match self.sent.take(status.number, status.arrival.is_some()) {
+            let arrived = status.arrival.is_some();
+            match self.sent.take(status.number, arrived, now) {
                 Some(Fate::Arrived { packet, late }) => {
                     known = true;
                     if late {
@@ -219,11 +234,14 @@ impl Estimator {
     }
 
     fn take_arrivals(&mut self, lost: usize, now: Instant) {
-        self.arrivals.sort_by(|a, b| {
-            a.at_ms
-                .total_cmp(&b.at_ms)
-                .then(a.packet.sent.cmp(&b.packet.sent))
-        });
+        let order = |a: &Arrival, b: &Arrival| {
+            let sent = || a.packet.sent.cmp(&b.packet.sent);
+            a.at_ms.total_cmp(&b.at_ms).then_with(sent)
+        };
+        // As nearly all come.
+        if !self.arrivals.is_sorted_by(|a, b| order(a, b).is_le()) {
+            self.arrivals.sort_by(order);
+        }
         if let Some(last) = self.arrivals.last() {
             let sample = now
                 .saturating_duration_since(last.packet.sent)

@@ -169,6 +169,13 @@ impl<K: Copy + PartialEq, M> Pacer<K, M> {
         self.credit = (self.credit + u64::from(size)).min(MAX_CREDIT);
     }
 
+    /// Has fetched what `media_sent` changes.
+    #[inline]
+    pub fn fetch_sending(&self) {
+        switchyard_net::prefetch(&self.level);
+        switchyard_net::prefetch(&self.credit);
+    }
+
     /// Spends credit on a repair or padding that leaves.
     pub fn extra_sent(&mut self, size: u16) {
         self.level += f64::from(size);

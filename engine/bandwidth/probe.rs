@@ -138,6 +138,12 @@ impl Probing {
         self.id
     }
 
+    /// Has fetched what `sent` reads.
+    #[inline]
+    pub fn fetch_sending(&self) {
+        switchyard_net::prefetch(&self.sending);
+    }
+
     /// Bytes of padding that are due. Ends the probe when it is complete.
     pub fn padding(&mut self, now: Instant) -> usize {
         let Some(sending) = &self.sending else {

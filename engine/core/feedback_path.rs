@@ -1,4 +1,5 @@
-//! The way of an RTCP packet: address, decrypt, then each report or request to the stream that it is about.
+//! The way of an RTCP packet: address, decrypt, then each report or request to the stream that it is about. What
+//! follows for the session as a whole is done once for all that a peer told in a receive batch.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -13,6 +14,15 @@ use crate::wire::rtcp::{self, Packet};
 
 /// Lost packets that one NACK may name; more is a flood, not a loss.
 const MAX_NACKED: usize = 512;
+
+/// What a peer's feedback makes due for its session; the greater includes the lesser.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FollowUp {
+    /// Packets were asked for again.
+    Repairs,
+    /// Its link is known better.
+    Estimate,
+}
 
 impl Engine {
     pub(super) fn handle_rtcp(
@@ -70,7 +80,7 @@ impl Engine {
                     for lost in entries.take(MAX_NACKED) {
                         self.ask_repair(key, subscription, lost, now);
                     }
-                    self.send_extras(key, now, outbox);
+                    self.follow_up(key, FollowUp::Repairs);
                 }
             }
             Packet::Pli { media_ssrc } => self.want_key_frame(key, media_ssrc, now, outbox),
@@ -81,14 +91,37 @@ impl Engine {
             }
             Packet::TransportFeedback(feedback) => {
                 self.sessions[key].estimator.feedback(&feedback, now);
-                self.estimate_changed(key, now, outbox);
+                self.follow_up(key, FollowUp::Estimate);
             }
             Packet::Remb { bitrate } => {
                 self.sessions[key].estimator.remb(bitrate);
-                self.estimate_changed(key, now, outbox);
+                self.follow_up(key, FollowUp::Estimate);
             }
             Packet::Bye | Packet::Other { .. } => {}
         }
+    }
+
+    /// To be done when the batch has been read.
+    fn follow_up(&mut self, key: SessionKey, work: FollowUp) {
+        let session = &mut self.sessions[key];
+        if session.follow_up.is_none() {
+            self.told.push(key);
+        }
+        session.follow_up = session.follow_up.max(Some(work));
+    }
+
+    /// After a receive batch: the budgets and repairs that follow from what peers told in it.
+    pub(super) fn handle_told(&mut self, now: Instant, outbox: &mut Outbox) {
+        for turn in 0..self.told.len() {
+            let key = self.told[turn];
+            let session = self.sessions.get_mut(key);
+            match session.and_then(|session| session.follow_up.take()) {
+                Some(FollowUp::Estimate) => self.estimate_changed(key, now, outbox),
+                Some(FollowUp::Repairs) => self.send_extras(key, now, outbox),
+                None => {}
+            }
+        }
+        self.told.clear();
     }
 
     /// A peer that reports on a stream has bound its SSRC to a mid.

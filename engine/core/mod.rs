@@ -17,6 +17,7 @@ use crate::link::proto;
 use crate::transport::{Path, TCP, TransportEvent};
 use crate::wire::demux::{DatagramKind, classify};
 
+mod ahead;
 mod apply;
 mod bandwidth;
 mod channel_mirrors;
@@ -121,6 +122,8 @@ pub struct Engine {
     rtcp: Vec<u8>,
     /// Subscriptions that left an encoding while a packet was forwarded.
     switched: Vec<SubscriptionKey>,
+    /// Sessions whose peers gave feedback since the last `handle_timeout`, each once.
+    told: Vec<SessionKey>,
     leaving: bool,
 }
 
@@ -151,6 +154,7 @@ impl Engine {
             handed_over: PacketPool::default(),
             rtcp: Vec::with_capacity(outbox::SLOT_LEN),
             switched: Vec::new(),
+            told: Vec::new(),
             leaving: false,
         }
     }
@@ -210,8 +214,9 @@ impl Engine {
         self.counters.discard_many(Discard::Unread, count);
     }
 
-    /// Does what is due.
+    /// Does what is due, and what follows from the datagrams since the last call: to be called after each batch.
     pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.handle_told(now, outbox);
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Transport(key) => self.transport_due(key, now, outbox),

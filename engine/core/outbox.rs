@@ -62,6 +62,16 @@ struct Datagram {
     next: u16,
 }
 
+/// Where a destination's datagrams may be found among those that gather; it may have become wrong.
+#[derive(Clone, Copy)]
+pub struct ChainHint(u16);
+
+impl Default for ChainHint {
+    fn default() -> Self {
+        ChainHint(NONE)
+    }
+}
+
 struct Chain {
     socket: u16,
     to: SocketAddr,
@@ -102,8 +112,13 @@ impl Outbox {
     }
 
     /// Makes the buffer of the last `slot` a datagram of `len` bytes.
-    #[inline]
     pub fn commit(&mut self, socket: u16, to: SocketAddr, len: usize) {
+        self.commit_near(&mut ChainHint::default(), socket, to, len);
+    }
+
+    /// The same; `hint` is where the last one of this destination went, and saves looking for it.
+    #[inline]
+    pub fn commit_near(&mut self, hint: &mut ChainHint, socket: u16, to: SocketAddr, len: usize) {
         debug_assert!(len <= SLOT_LEN);
         let index = self.datagrams.len() as u16;
         self.datagrams.push(Datagram {
@@ -112,7 +127,10 @@ impl Outbox {
             next: NONE,
         });
         self.end += len.next_multiple_of(ALIGNMENT);
-        let place = self.place_of(socket, to);
+        let place = match self.chains.get(usize::from(hint.0)) {
+            Some(chain) if chain.to == to && chain.socket == socket => usize::from(chain.place),
+            _ => self.place_of(socket, to),
+        };
         if let Some(chain) = self.chains.get_mut(usize::from(self.table[place]))
             && chain.takes(len)
         {
@@ -121,9 +139,11 @@ impl Outbox {
             chain.count += 1;
             chain.bytes += len as u32;
             chain.closed = len < usize::from(chain.segment);
+            hint.0 = self.table[place];
             return;
         }
-        self.table[place] = self.chains.len() as u16;
+        hint.0 = self.chains.len() as u16;
+        self.table[place] = hint.0;
         self.chains.push(Chain {
             socket,
             to,
@@ -310,10 +330,18 @@ mod tests {
             let (recorder, sent) = Recorder::new();
             let mut outbox = Outbox::new(Box::new(recorder));
             let mut expected: HashMap<SocketAddr, Vec<Vec<u8>>> = HashMap::new();
+            // Of whichever destinations share one, and from batches before: a hint may be wrong.
+            let mut hints = [ChainHint::default(); 7];
             for (index, &(port, len)) in pushes.iter().enumerate() {
                 // Ports differ by socket too: one destination, two ways, two chains.
                 let datagram = vec![index as u8; len / 500 * 500];
-                outbox.push(port % 2, destination(port), &datagram);
+                if index % 3 == 0 {
+                    outbox.push(port % 2, destination(port), &datagram);
+                } else {
+                    outbox.slot()[..datagram.len()].copy_from_slice(&datagram);
+                    let hint = &mut hints[usize::from(port) % 7];
+                    outbox.commit_near(hint, port % 2, destination(port), datagram.len());
+                }
                 expected.entry(destination(port)).or_default().push(datagram);
             }
             outbox.flush();

@@ -13,7 +13,7 @@ use super::pacing::{Held, Turn};
 use super::redundancy::Content;
 use super::session::{ExtensionIds, Session};
 use super::timers::Timer;
-use super::{EncodingKey, Engine, PublicationKey, requests};
+use super::{EncodingKey, Engine, PublicationKey, ahead, requests};
 use crate::codec::{self, Codec, PictureOffsets};
 use crate::forward::encoding::Received;
 use crate::forward::mapping::Asked;
@@ -166,8 +166,9 @@ impl Engine {
         received: &Received,
         outbox: &mut Outbox,
     ) {
-        let encoding = &self.encodings[key];
-        for &subscriber in &encoding.subscriptions {
+        let subscribers = &self.encodings[key].subscriptions;
+        for (turn, &subscriber) in subscribers.iter().enumerate() {
+            ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
             let subscription = &mut self.subscriptions[subscriber];
             let session = &mut self.sessions[subscription.session];
             let sent = subscription
@@ -601,16 +602,23 @@ pub(super) fn send(
     if end + srtp::MAX_OVERHEAD > SLOT_LEN {
         return Err(Discard::NotProtected);
     }
-    write_payload(&mut slot[length..end], payload, source.codec, rewritten);
-    if source.codec == Codec::Red {
-        codec::red::rewrite_block_payload_types(&mut slot[length..end], |block| {
-            Some(subscription.format(block)?.payload_type)
-        });
-    }
-    let protected = sender
-        .protect_rtp(slot, end, header_len, index)
-        .ok_or(Discard::NotProtected)?;
-    outbox.commit(path.socket, path.remote, protected);
+    let is_as_it_was = length == header_len
+        && rewritten.picture_offsets == PictureOffsets::default()
+        && source.codec != Codec::Red;
+    let protected = if is_as_it_was {
+        // Encrypted from where it lies.
+        sender.protect_rtp_from(slot, header_len, payload, index)
+    } else {
+        write_payload(&mut slot[length..end], payload, source.codec, rewritten);
+        if source.codec == Codec::Red {
+            codec::red::rewrite_block_payload_types(&mut slot[length..end], |block| {
+                Some(subscription.format(block)?.payload_type)
+            });
+        }
+        sender.protect_rtp(slot, end, header_len, index)
+    };
+    let protected = protected.ok_or(Discard::NotProtected)?;
+    outbox.commit_near(&mut session.chain, path.socket, path.remote, protected);
     let size = protected as u16;
     let is_first = matches!(copy, Copy::First);
     if is_first {

@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use foldhash::fast::RandomState;
+use switchyard_net::prefetch;
 
 use super::channels::{DataTransport, Pending, Streams};
+use super::feedback_path::FollowUp;
+use super::outbox::ChainHint;
 use super::outlets::Outlet;
 use super::pacing::Held;
 use super::{ChannelKey, EncodingKey, PublicationKey, SessionKey, SubscriptionKey};
@@ -137,6 +140,8 @@ pub struct Session {
     pub report_timer: Option<Instant>,
     /// The next transport-wide number towards the peer.
     pub transport_sequence: u16,
+    /// Where its datagrams gather.
+    pub chain: ChainHint,
     /// What the way to the peer carries.
     pub estimator: Estimator,
     /// The way that it is about.
@@ -149,6 +154,8 @@ pub struct Session {
     pub allocate_at: Option<Instant>,
     /// A video is paused for want of room.
     pub has_paused: bool,
+    /// What its peer's feedback has made due.
+    pub follow_up: Option<FollowUp>,
     /// SCTP, once the descriptions agreed on it.
     pub data: Option<DataTransport>,
     pub channels: Vec<ChannelKey>,
@@ -183,6 +190,7 @@ impl Session {
             arrivals_timer: None,
             report_timer: None,
             transport_sequence: 0,
+            chain: ChainHint::default(),
             estimator: Estimator::new(now),
             estimated_path: None,
             pacer: Pacer::new(now),
@@ -190,10 +198,24 @@ impl Session {
             allocated: 0,
             allocate_at: None,
             has_paused: false,
+            follow_up: None,
             data: None,
             channels: Vec::new(),
             streams: Streams::new(),
             pending: Pending::new(),
+        }
+    }
+
+    /// Has fetched what sending a packet reads and writes of it.
+    #[inline]
+    pub fn fetch_sending(&self) {
+        prefetch(&self.extensions);
+        prefetch(&self.transport_sequence);
+        prefetch(&self.chain);
+        self.estimator.fetch_sending();
+        self.pacer.fetch_sending();
+        if let Some(transport) = &self.transport {
+            transport.fetch_sending();
         }
     }
 }

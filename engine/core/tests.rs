@@ -4,6 +4,7 @@ mod association;
 mod channels;
 mod congestion;
 mod connections;
+mod costs;
 mod data_peer;
 mod hot_path;
 mod layers;

@@ -575,6 +575,14 @@ impl Subscription {
         self.rtx_index
     }
 
+    /// Has fetched what `format` reads beside the subscription itself.
+    #[inline]
+    pub fn fetch_formats(&self) {
+        if let Some(format) = self.formats.first() {
+            switchyard_net::prefetch(format);
+        }
+    }
+
     /// How the peer calls a payload type of the current source.
     #[inline]
     pub fn format(&self, publication_payload_type: u8) -> Option<FormatMapping> {

@@ -38,6 +38,23 @@ impl Sender {
         self.rtp.seal_rtp(packet, len, header_len, index)
     }
 
+    /// The same for a header in `packet[..header_len]` and a payload elsewhere, which stays as it is.
+    pub fn protect_rtp_from(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        payload: &[u8],
+        index: u64,
+    ) -> Option<usize> {
+        self.rtp.seal_rtp_from(packet, header_len, payload, index)
+    }
+
+    /// Has what protecting the next packet needs fetched.
+    #[inline]
+    pub fn fetch(&self) {
+        switchyard_net::prefetch(&self.rtp);
+    }
+
     /// Protects a compound RTCP packet under the next SRTCP index, RFC 3711 section 3.4.
     ///
     /// `None` when it is shorter than a header or the indices are used up.

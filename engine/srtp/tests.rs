@@ -57,6 +57,31 @@ fn rtcp() -> Vec<u8> {
 }
 
 #[test]
+fn a_payload_from_elsewhere_is_sealed_as_one_in_its_place() {
+    for profile in PROFILES {
+        let (sender, _) = pair(profile);
+        for length in [0, 1, 15, 16, 17, 300, 1180] {
+            let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            let mut whole = vec![0; 2048];
+            let header_len = HeaderWriter::new(&mut whole, true, 96, 7, 5, 6).finish();
+            let mut header_alone = whole.clone();
+            let end = header_len + length;
+            whole[header_len..end].copy_from_slice(&payload);
+            let in_place = sender.protect_rtp(&mut whole, end, header_len, 7);
+            let from = sender.protect_rtp_from(&mut header_alone, header_len, &payload, 7);
+            assert_eq!(in_place, from);
+            let length = in_place.expect("there is room");
+            assert_eq!(whole[..length], header_alone[..length]);
+            let short = &mut header_alone[..length - 1];
+            assert_eq!(
+                sender.protect_rtp_from(short, header_len, &payload, 7),
+                None
+            );
+        }
+    }
+}
+
+#[test]
 fn rfc_3711_appendix_b_3() {
     let profile = Profile::Aes128CmHmacSha1_80;
     let master = Master::new(
@@ -83,7 +108,7 @@ fn rfc_7714_transform() -> Transform {
     let key = hex("000102030405060708090a0b0c0d0e0f");
     Transform::Gcm {
         key: LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).unwrap()),
-        salt: *b"Quid pro quo",
+        salt: super::transform::GcmSalt::new(*b"Quid pro quo"),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) enum Transform {
     /// RFC 7714.
-    Gcm { key: LessSafeKey, salt: [u8; 12] },
+    Gcm { key: LessSafeKey, salt: GcmSalt },
     /// RFC 3711 with counter mode and HMAC-SHA1.
     CounterMode {
         key: Box<EncryptingKey>,
@@ -77,7 +77,7 @@ impl Transform {
         };
         Self::Gcm {
             key: LessSafeKey::new(gcm_key.expect("a key of the algorithm's length expands")),
-            salt: derive(profile, master, salt),
+            salt: GcmSalt::new(derive(profile, master, salt)),
         }
     }
 
@@ -124,6 +124,30 @@ impl Transform {
             }
         }
         Some(sealed_len)
+    }
+
+    /// Writes `payload`, encrypted, behind the header in `packet`, and authenticates both: as `seal_rtp` without a copy of
+    /// the payload before. `None` when there is no room.
+    pub(super) fn seal_rtp_from(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        payload: &[u8],
+        index: u64,
+    ) -> Option<usize> {
+        let len = header_len.checked_add(payload.len())?;
+        let Self::Gcm { key, salt } = self else {
+            packet.get_mut(header_len..len)?.copy_from_slice(payload);
+            return self.seal_rtp(packet, len, header_len, index);
+        };
+        let ssrc = read_u32(packet, 8)?;
+        let packet = packet.get_mut(..len + GCM_TAG_LEN)?;
+        let (header, rest) = packet.split_at_mut_checked(header_len)?;
+        let (sealed, tag) = rest.split_at_mut_checked(payload.len())?;
+        let nonce = gcm_rtp_nonce(salt, ssrc, index);
+        key.seal_out_of_place_scatter(nonce, Aad::from(&*header), payload, sealed, &[], tag)
+            .ok()?;
+        Some(len + GCM_TAG_LEN)
     }
 
     /// Authenticates and decrypts an RTP packet; returns its plaintext length, or `None` when it is not authentic.
@@ -230,27 +254,32 @@ impl Transform {
     }
 }
 
-/// RFC 7714 section 8.1.
-fn gcm_rtp_nonce(salt: &[u8; 12], ssrc: u32, index: u64) -> Nonce {
-    let mut iv = [0; 12];
-    iv[2..6].copy_from_slice(&ssrc.to_be_bytes());
-    iv[6..].copy_from_slice(&index.to_be_bytes()[2..]);
-    salted(iv, salt)
-}
+/// A salt of 96 bits as one number, so that a nonce is made by a few instructions.
+#[derive(Debug)]
+pub(super) struct GcmSalt(u128);
 
-/// RFC 7714 section 9.1.
-fn gcm_rtcp_nonce(salt: &[u8; 12], ssrc: u32, index: u32) -> Nonce {
-    let mut iv = [0; 12];
-    iv[2..6].copy_from_slice(&ssrc.to_be_bytes());
-    iv[8..].copy_from_slice(&index.to_be_bytes());
-    salted(iv, salt)
-}
-
-fn salted(mut iv: [u8; 12], salt: &[u8; 12]) -> Nonce {
-    for (byte, salt) in iv.iter_mut().zip(salt) {
-        *byte ^= salt;
+impl GcmSalt {
+    pub(super) fn new(salt: [u8; 12]) -> Self {
+        let mut bytes = [0; 16];
+        bytes[4..].copy_from_slice(&salt);
+        Self(u128::from_be_bytes(bytes))
     }
-    Nonce::assume_unique_for_key(iv)
+
+    fn nonce(&self, iv: u128) -> Nonce {
+        let [_, _, _, _, nonce @ ..] = (iv ^ self.0).to_be_bytes();
+        Nonce::assume_unique_for_key(nonce)
+    }
+}
+
+/// RFC 7714 section 8.1: 16 bits of zero, the SSRC, the index of 48 bits.
+#[inline]
+fn gcm_rtp_nonce(salt: &GcmSalt, ssrc: u32, index: u64) -> Nonce {
+    salt.nonce(u128::from(ssrc) << 48 | u128::from(index & 0xffff_ffff_ffff))
+}
+
+/// RFC 7714 section 9.1: 16 bits of zero, the SSRC, 16 bits of zero, the index of 31 bits.
+fn gcm_rtcp_nonce(salt: &GcmSalt, ssrc: u32, index: u32) -> Nonce {
+    salt.nonce(u128::from(ssrc) << 48 | u128::from(index))
 }
 
 /// The associated data of an encrypted RTCP packet, RFC 7714 section 9.2.

@@ -209,6 +209,15 @@ impl Transport {
         Some((self.path?, &mut self.keys.as_mut()?.sender))
     }
 
+    /// Has fetched what `outgoing` gives.
+    #[inline]
+    pub fn fetch_sending(&self) {
+        switchyard_net::prefetch(&self.path);
+        if let Some(keys) = &self.keys {
+            keys.sender.fetch();
+        }
+    }
+
     /// Takes a STUN message that came to our address `local`. False when it was not the peer's; else its other packets
     /// on that path are welcome too.
     pub fn handle_stun(

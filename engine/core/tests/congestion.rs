@@ -239,6 +239,29 @@ fn a_flood_of_nacks_for_everything_is_not_amplified() {
     assert!(amplified < 2.0, "{amplified}");
 }
 
+/// However much a peer tells within a receive batch, its session's budgets and repairs are looked at once, behind it.
+#[test]
+fn what_follows_from_feedback_is_done_once_a_batch() {
+    let mut call = Call::new(true);
+    call.run(Duration::from_secs(2), true);
+    call.frame();
+    let source = call.lab.address(call.subscriber);
+    let repaired = call.lab.counter("packets_retransmitted");
+    for lost in 0..3 {
+        let mut packet = Vec::new();
+        rtcp::push_receiver_report(&mut packet, 1, &[]);
+        let lost = call.last_sequence.wrapping_sub(lost);
+        rtcp::push_nack(&mut packet, 1, SUBSCRIBER_SSRC, &[lost]);
+        call.arrivals.push_feedback(&mut packet, 1, SUBSCRIBER_SSRC);
+        let packet = call.lab.protect_rtcp(call.subscriber, packet);
+        call.lab.hand_over(source, &packet);
+    }
+    assert_eq!(call.lab.engine.told.len(), 1);
+    call.lab.settle();
+    assert!(call.lab.engine.told.is_empty());
+    assert_eq!(call.lab.counter("packets_retransmitted"), repaired + 3);
+}
+
 /// Run by hand, optimised: what a forwarded packet costs the engine before the system call, with congestion
 /// control and without, in turn: `cargo test --release -p switchyard-engine congestion_control_costs -- --ignored --nocapture`.
 #[test]

@@ -379,12 +379,14 @@ impl Laboratory {
     }
 
     fn lose(&mut self) -> Vec<Vec<u8>> {
+        self.engine.handle_timeout(self.now, &mut self.outbox);
         self.outbox.flush();
         let mut sent = self.sent.lock().expect("not poisoned");
         sent.drain(..).map(|(_, datagram)| datagram).collect()
     }
 
-    fn hand_over(&mut self, source: SocketAddr, datagram: &[u8]) {
+    /// Gives the engine a datagram, as one of a receive batch that goes on.
+    pub fn hand_over(&mut self, source: SocketAddr, datagram: &[u8]) {
         let mut datagram = datagram.to_vec();
         let peer = self.peers.iter().find(|peer| peer.address == source);
         let socket = peer.map_or(0, |peer| peer.socket);
@@ -402,8 +404,8 @@ impl Laboratory {
         self.now = until;
     }
 
-    /// Lets the peers take what the engine sent.
-    fn settle(&mut self) {
+    /// Ends a receive batch, and lets the peers take what the engine sent.
+    pub fn settle(&mut self) {
         self.engine.handle_timeout(self.now, &mut self.outbox);
         self.outbox.flush();
         self.events

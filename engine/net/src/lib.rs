@@ -6,6 +6,7 @@ mod address;
 mod control_message;
 mod limit;
 mod poller;
+mod prefetch;
 mod receive;
 mod rest;
 mod send;
@@ -17,6 +18,7 @@ mod tun;
 
 pub use limit::raise_descriptor_limit;
 pub use poller::{Poller, Waker};
+pub use prefetch::prefetch;
 pub use receive::{BATCH, Receiver};
 pub use rest::Rest;
 pub use send::{MAX_MESSAGE, MAX_SEGMENTS, Message, Sender};
