@@ -3,9 +3,9 @@
 
 /// An encoding above the current one must fit with this to spare: no switching to and fro.
 const UPGRADE_MARGIN: f64 = 1.05;
-/// On overuse the estimate goes to 85 % of what came (`rate_controller`), though all of it was carried: what is
-/// held may stay within what this was a part of.
-const BACK_OFF: f64 = 0.85;
+/// On overuse the estimate goes to 85 % of what came and a little less (`rate_controller`), though all of it was
+/// carried: what is held may stay within what this was a part of, and rates vary.
+const BACK_OFF: f64 = 0.8;
 /// Encodings and parts of their layers that are looked at.
 pub const MAX_STEPS: usize = 24;
 
@@ -53,8 +53,8 @@ impl Demand {
 /// Shares `estimate` bit/s; writes each demand's budget.
 ///
 /// The first video keeps its lowest encoding even where it does not fit: a picture that stutters is better
-/// than none. So it is until it is paused for the sake of audio; then it comes again when it fits. On a `crowded` way
-/// nothing is held that the estimate does not carry.
+/// than none. So it is until it is paused for the sake of audio; then it comes again when it fits. On a `crowded` way,
+/// or one that nothing is known of, nothing is held that the estimate does not carry.
 pub fn share(estimate: u64, demands: &mut [Demand], crowded: bool) {
     let mut free = estimate as f64;
     let came = free / BACK_OFF - free;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::acked_bitrate::AckedBitrate;
 use super::arrival_group::ArrivalGroups;
+use super::crowding::Crowding;
 use super::loss_estimator::LossEstimator;
 use super::overuse_detector::{OveruseDetector, Usage};
 use super::probe::Probing;
@@ -11,6 +12,7 @@ use super::queue_delay::QueueDelay;
 use super::rate_controller::RateController;
 use super::sent_packets::{Fate, SentPacket, SentPackets};
 use super::slope_estimator::SlopeEstimator;
+use super::trials::Trials;
 use crate::wire::rtcp::TransportFeedback;
 
 /// Before anything is known, in bit/s.
@@ -23,6 +25,12 @@ const CALM: Duration = Duration::from_secs(3);
 /// While so much of the estimate is used, for longer.
 const FILLS: f64 = 0.85;
 const CALM_FILLED: Duration = Duration::from_secs(12);
+/// That of who has nearly nothing of what is wanted grows to the whole where it has so much of it.
+const CONTENT: f64 = 0.5;
+/// In seconds: how long a rate has to come until it is the usual one.
+const STEADY: f64 = 1.0;
+/// A way that carries less than this part of the usual rate has changed.
+const MUCH_LESS: f64 = 0.6;
 /// Packets without any feedback for so long mean that the way is blocked.
 const SILENCE: Duration = Duration::from_secs(1);
 /// What a probe showed is believed for so long, though the acknowledged rate has not followed yet.
@@ -36,12 +44,7 @@ const SILENCE_FACTOR: f64 = 0.7;
 /// Losses of this share are a full queue's, where all packets waited for so long.
 const OVERFLOW_LOSS: f64 = 0.02;
 const OVERFLOW_QUEUE_MS: f64 = 15.0;
-/// A queue in which each packet waits so long, for so long, stands.
-const STANDING_QUEUE_MS: f64 = 50.0;
-const STANDING: Duration = Duration::from_millis(300);
-/// The way is taken for crowded so long after a sign of it.
-const CROWDED: Duration = Duration::from_secs(1);
-/// And for narrow so long after the estimate went down.
+/// The way is taken for narrow so long after the estimate went down.
 const NARROW: Duration = Duration::from_secs(30);
 /// One unit of the reference time of feedback, in ms, and of an arrival within it.
 const REFERENCE_MS: f64 = 64.0;
@@ -61,8 +64,7 @@ pub struct Estimator {
     slope: SlopeEstimator,
     detector: OveruseDetector,
     queue: QueueDelay,
-    queue_since: Option<Instant>,
-    crowded_until: Option<Instant>,
+    crowding: Crowding,
     controller: RateController,
     losses: LossEstimator,
     acked: AckedBitrate,
@@ -70,6 +72,9 @@ pub struct Estimator {
     /// What a probe showed last, in bit/s.
     proved: Option<(Instant, f64)>,
     jumped: Option<Instant>,
+    trials: Trials,
+    /// bit/s that came over a longer time.
+    steady: Option<(Instant, f64)>,
     /// What the peer itself says, in bit/s (REMB).
     remb: Option<f64>,
     rtt: Option<f64>,
@@ -92,14 +97,15 @@ impl Estimator {
             slope: SlopeEstimator::default(),
             detector: OveruseDetector::default(),
             queue: QueueDelay::new(now),
-            queue_since: None,
-            crowded_until: None,
+            crowding: Crowding::default(),
             controller: RateController::new(START, now),
             losses: LossEstimator::new(),
             acked: AckedBitrate::default(),
             probing: Probing::new(),
             proved: None,
             jumped: None,
+            trials: Trials::default(),
+            steady: None,
             remb: None,
             rtt: None,
             reference: None,
@@ -151,6 +157,7 @@ impl Estimator {
     pub fn expect_jump(&mut self, now: Instant) {
         self.acked.expect_jump();
         self.jumped = Some(now);
+        self.trials.begin(now);
     }
 
     /// Notes a packet that leaves: a write into a ring.
@@ -277,7 +284,7 @@ impl Estimator {
         if usage == Usage::Normal && overflows {
             usage = Usage::Over;
         }
-        self.note_queue(least_queue, overflows, now);
+        self.crowding.note(least_queue, overflows, now);
         // The queue that a probe or another encoding's key frame made is no overuse: it ends with them.
         let jumped = |at| now.saturating_duration_since(at) < PROBE_QUEUE;
         if usage == Usage::Over
@@ -285,9 +292,13 @@ impl Estimator {
         {
             usage = Usage::Under;
         }
+        self.trials
+            .note(usage == Usage::Over || self.is_crowded(now), now);
         let acked = self.shown_bits_per_second(now);
         let rtt = Duration::from_secs_f64(self.rtt.unwrap_or(0.1).clamp(0.0, 2.0));
-        self.controller.update(usage, acked, rtt, now);
+        let carried = acked.map(|acked| self.carried(acked, now));
+        let came = if usage == Usage::Over { carried } else { acked };
+        self.controller.update(usage, came, rtt, now);
         if let Some(shown) = shown
             && usage != Usage::Over
         {
@@ -302,23 +313,28 @@ impl Estimator {
         self.bound(now);
     }
 
-    fn note_queue(&mut self, least_ms: f64, overflows: bool, now: Instant) {
-        if (STANDING_QUEUE_MS..f64::INFINITY).contains(&least_ms) {
-            self.queue_since.get_or_insert(now);
+    /// What the way carries, by what came lately. Others' bursts take room for a moment; only a queue that stands, or
+    /// much less than before, shows that there is less of it.
+    fn carried(&mut self, acked: f64, now: Instant) -> f64 {
+        let (at, steady) = self.steady.unwrap_or((now, acked));
+        let weight = (now.saturating_duration_since(at).as_secs_f64() / STEADY).min(1.0);
+        let steady = steady + weight * (acked - steady);
+        self.steady = Some((now, steady));
+        if self.is_crowded(now) || acked < MUCH_LESS * steady {
+            acked
         } else {
-            self.queue_since = None;
-        }
-        let stands = self
-            .queue_since
-            .is_some_and(|since| now.saturating_duration_since(since) >= STANDING);
-        if stands || overflows {
-            self.crowded_until = Some(now + CROWDED);
+            acked.max(steady)
         }
     }
 
     /// Whether more is sent than the way carries, by a queue that stands or overflows.
     pub fn is_crowded(&self, now: Instant) -> bool {
-        self.crowded_until.is_some_and(|until| now < until)
+        self.crowding.is_crowded(now)
+    }
+
+    /// Whether the estimate is of nothing that came.
+    pub fn is_guess(&self) -> bool {
+        !self.has_feedback && self.remb.is_none()
     }
 
     fn last_decrease(&self) -> Option<Instant> {
@@ -402,13 +418,17 @@ impl Estimator {
             let lower = (self.controller.rate() * SILENCE_FACTOR).max(LOWEST);
             self.controller.set(lower, now);
         }
-        // Who fills the way sees its end without probes, and would only push others away with them.
-        let fills = self
-            .acked
-            .bits_per_second()
-            .is_some_and(|acked| acked > FILLS * self.rate());
-        let calm_time = if fills { CALM_FILLED } else { CALM };
+        // Who fills the way sees its end without probes, and would only push others away with them: the sooner, the
+        // more it has of what it wants.
+        let acked = self.acked.bits_per_second().unwrap_or(0.0);
+        let content = (acked / self.wanted.max(1.0) / CONTENT).min(1.0);
+        let calm_time = if acked > FILLS * self.rate() {
+            CALM.max(CALM_FILLED.mul_f64(content))
+        } else {
+            CALM
+        };
         let calm = !silent
+            && self.trials.may_try(content, now)
             && self.detector.usage() != Usage::Over
             && self
                 .last_decrease()

@@ -7,6 +7,7 @@
 mod acked_bitrate;
 pub mod allocation;
 mod arrival_group;
+mod crowding;
 pub mod estimator;
 mod loss_estimator;
 mod overuse_detector;
@@ -16,6 +17,7 @@ mod queue_delay;
 mod rate_controller;
 mod sent_packets;
 mod slope_estimator;
+mod trials;
 
 #[cfg(test)]
 mod tests;

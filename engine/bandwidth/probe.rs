@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::sent_packets::SentPacket;
 
-/// A probe lasts at least so long and has at least so many packets: fewer measure nothing.
-const MIN_TIME: Duration = Duration::from_millis(15);
+/// A probe lasts at least so long and has at least so many packets. A shorter one fits between two frames of
+/// someone else on the way, and would take their room for free.
+const MIN_TIME: Duration = Duration::from_millis(40);
 const MIN_PACKETS: u32 = 5;
 /// A probe that cannot be filled ends.
 const MAX_TIME: Duration = Duration::from_millis(150);

@@ -1,6 +1,7 @@
 //! Whole estimators on simulated networks. Each minute of simulated time takes a fraction of a second.
 
 mod network;
+mod sharing;
 
 use std::time::{Duration, Instant};
 

@@ -131,8 +131,9 @@ impl Engine {
             .enumerate()
             .map(|(place, &subscription)| self.demand(subscription, place as u32, now))
             .collect();
-        let crowded = self.sessions[key].estimator.is_crowded(now);
-        allocation::share(estimate, &mut demands, crowded);
+        let estimator = &self.sessions[key].estimator;
+        let crowded = estimator.is_crowded(now);
+        allocation::share(estimate, &mut demands, crowded || estimator.is_guess());
         let wanted = demands.iter().map(Demand::wish).sum();
         self.sessions[key].estimator.set_wanted(wanted);
         let hurts = crowded

@@ -281,7 +281,7 @@ impl Network {
     /// What the flow sends at the moment, in bit/s.
     pub fn sending(&self, flow: usize) -> f64 {
         let state = &self.flows[flow];
-        let crowded = state.estimator.is_crowded(self.now);
+        let crowded = state.estimator.is_crowded(self.now) || state.estimator.is_guess();
         state.source.rate(self.estimate(flow), state.rate, crowded)
     }
 
