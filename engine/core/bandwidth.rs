@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::outbox::Outbox;
-use super::packet_path::Repair;
+use super::repairs::Repair;
 use super::timers::Timer;
 use super::{Engine, SessionKey, SubscriptionKey};
 use crate::bandwidth::allocation::{self, Demand, MAX_STEPS};

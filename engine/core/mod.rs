@@ -38,9 +38,12 @@ mod pacing;
 mod packet_path;
 mod padding;
 mod redundancy;
+mod repairs;
 mod reports;
 mod requests;
+mod sending;
 mod session;
+mod source;
 mod table;
 mod timers;
 

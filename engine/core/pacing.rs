@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::counters::{Counters, Discard};
 use super::outbox::Outbox;
-use super::packet_path::{Copy, Source, send};
+use super::sending::{Copy, send};
 use super::session::Session;
+use super::source::Source;
 use super::timers::{Timer, Timers};
 use super::{EncodingKey, Engine, SessionKey, SubscriptionKey};
 use crate::forward::publication::MediaKind;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::outbox::Outbox;
-use super::packet_path::absolute_send_time;
+use super::source::absolute_send_time;
 use super::{Engine, SessionKey, SubscriptionKey};
 use crate::forward::publication::MediaKind;
 use crate::wire::rtp::HeaderWriter;

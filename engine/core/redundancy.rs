@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::counters::Discard;
 use super::outbox::{Outbox, SLOT_LEN};
-use super::packet_path::{Copy, Shape, Source, send, write_header, write_payload};
+use super::sending::{Copy, Shape, send, write_header, write_payload};
 use super::session::ExtensionIds;
+use super::source::Source;
 use super::{EncodingKey, Engine};
 use crate::codec::ulpfec::{Parity, Protected};
 use crate::codec::{Codec, red};
