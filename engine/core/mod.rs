@@ -20,6 +20,7 @@ use crate::wire::demux::{DatagramKind, classify};
 mod ahead;
 mod apply;
 mod bandwidth;
+mod burst;
 mod channel_mirrors;
 mod channel_table;
 mod channels;
@@ -47,6 +48,7 @@ mod source;
 mod table;
 mod timers;
 
+use burst::Burst;
 use channel_mirrors::MessageRoom;
 use channel_table::ChannelName;
 use channels::Channel;
@@ -123,6 +125,8 @@ pub struct Engine {
     handed_over: PacketPool,
     /// Compound RTCP packets are built here.
     rtcp: Vec<u8>,
+    /// Packets that are still to be sent on.
+    burst: Burst,
     /// Subscriptions that left an encoding while a packet was forwarded.
     switched: Vec<SubscriptionKey>,
     /// Sessions whose peers gave feedback since the last `handle_timeout`, each once.
@@ -156,6 +160,7 @@ impl Engine {
             message_room: MessageRoom::default(),
             handed_over: PacketPool::default(),
             rtcp: Vec::with_capacity(outbox::SLOT_LEN),
+            burst: Burst::default(),
             switched: Vec::new(),
             told: Vec::new(),
             leaving: false,
@@ -217,8 +222,10 @@ impl Engine {
         self.counters.discard_many(Discard::Unread, count);
     }
 
-    /// Does what is due, and what follows from the datagrams since the last call: to be called after each batch.
+    /// Does what is due, and what follows from the datagrams since the last call, the last packets' leaving among it: to be
+    /// called after each batch.
     pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.fan_out_burst(now, outbox);
         self.handle_told(now, outbox);
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {

@@ -2,7 +2,7 @@
 //!
 //! Sending costs several times what building does, and the kernel takes several datagrams of one destination for little
 //! more than the price of one, where all but the last have the same length (UDP_SEGMENT). The packets of a frame are
-//! such, but between two of them for one subscriber lie those for all others: so each destination has a chain.
+//! such, and some of them come in one receive batch and some in the next: so each destination has a chain.
 
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
@@ -12,6 +12,8 @@ use std::ops::Range;
 pub const SLOT_LEN: usize = 2048;
 /// Bytes of a batch.
 const ARENA_LEN: usize = 4 << 20;
+/// Bytes that stay in a core's own cache beside what the kernel makes of them.
+const CACHED_LEN: usize = 512 << 10;
 /// Datagrams of a batch.
 const MAX_DATAGRAMS: usize = 4096;
 /// Datagrams of one message.
@@ -183,6 +185,14 @@ impl Outbox {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.datagrams.is_empty()
+    }
+
+    /// Sends all where it is so much that the memory of more would not stay in a core's cache.
+    #[inline]
+    pub fn flush_if_long(&mut self) {
+        if self.end > CACHED_LEN {
+            self.flush();
+        }
     }
 
     /// Sends all.

@@ -1,7 +1,7 @@
 //! The way of a media packet, from top to bottom: address, decrypt, stream, place, rewrite, encrypt, outbox.
 //!
-//! The only caller of these stages; each returns a value or the reason why the packet goes no further. The last two are
-//! in `sending`.
+//! Each stage returns a value or the reason why the packet goes no further. Up to its place a packet goes by itself; from
+//! there on with its burst (`burst`, `sending`).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,13 +9,11 @@ use std::time::{Duration, Instant};
 use super::counters::Discard;
 use super::incoming::{learn_stream, restore};
 use super::outbox::Outbox;
-use super::pacing::{Held, Turn};
 use super::redundancy::Content;
-use super::sending::{Copy, send};
 use super::session::{ExtensionIds, Session};
 use super::source::Source;
 use super::timers::Timer;
-use super::{EncodingKey, Engine, PublicationKey, ahead, requests};
+use super::{EncodingKey, Engine, PublicationKey, requests};
 use crate::codec::Codec;
 use crate::forward::encoding::Received;
 use crate::forward::publication::{Activity, Origin, Publication};
@@ -71,7 +69,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A decrypted packet, of a peer or of another worker, to all that receive it; `extensions` are its sender's.
+    /// A decrypted packet, of a peer or of another worker, into its burst; `extensions` are its sender's.
     pub(super) fn forward(
         &mut self,
         key: EncodingKey,
@@ -81,6 +79,9 @@ impl Engine {
         now: Instant,
         outbox: &mut Outbox,
     ) -> Result<(), Discard> {
+        if !self.burst.takes(key, header.ssrc) {
+            self.fan_out_burst(now, outbox);
+        }
         let encoding = &mut self.encodings[key];
         let publication = &mut self.publications[encoding.publication];
         let content = Content::read(publication, header, packet)?;
@@ -96,9 +97,10 @@ impl Engine {
         }
         self.after_receive(key, &received, became_active, now, outbox);
         if source.codec == Codec::UlpFec {
+            self.fan_out_burst(now, outbox);
             self.fan_out_protection(key, &source, &received, outbox);
         } else {
-            self.fan_out(key, &source, &received, outbox);
+            self.burst.push(key, *header, received);
         }
         Ok(())
     }
@@ -156,75 +158,6 @@ impl Engine {
             Timer::Report(owner),
         );
         self.expect_media(key);
-    }
-
-    fn fan_out(
-        &mut self,
-        key: EncodingKey,
-        source: &Source<'_>,
-        received: &Received,
-        outbox: &mut Outbox,
-    ) {
-        let subscribers = &self.encodings[key].subscriptions;
-        for (turn, &subscriber) in subscribers.iter().enumerate() {
-            ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
-            let subscription = &mut self.subscriptions[subscriber];
-            let session = &mut self.sessions[subscription.session];
-            let sent = subscription
-                .rewrite(
-                    key,
-                    source.payload_type,
-                    source.header.timestamp,
-                    received,
-                    source.clock_rate,
-                    source.now,
-                )
-                .and_then(|rewritten| {
-                    if rewritten.switched {
-                        self.switched.push(subscriber);
-                    }
-                    let mut rewritten = rewritten;
-                    rewritten.red = source.red_for(subscription);
-                    if session.pacer.is_full() {
-                        let turn = Turn {
-                            session,
-                            subscription,
-                            timers: &mut self.timers,
-                            counters: &mut self.counters,
-                        };
-                        let packet = Held {
-                            subscriber,
-                            encoding: key,
-                            generation: received.generation,
-                            extended: received.extended,
-                            size: source.payload.len() as u16,
-                            rewritten,
-                        };
-                        match turn.take(packet, source.now)? {
-                            Some(now) => rewritten = now,
-                            None => return Ok(0),
-                        }
-                    }
-                    let copy = Copy::First;
-                    send(source, &rewritten, copy, subscription, session, outbox).map(|()| 1)
-                });
-            match sent {
-                Ok(left) => self.counters.packets_forwarded += left,
-                Err(reason) => {
-                    if reason == Discard::GaveWay {
-                        self.switched.push(subscriber);
-                    }
-                    self.counters.discard(reason);
-                }
-            }
-        }
-        self.settle_switches(source.now);
-        if received
-            .placement
-            .is_some_and(|placement| placement.layer.temporal == 0)
-        {
-            self.want_key_frame_for_layers(key, source.now);
-        }
     }
 }
 

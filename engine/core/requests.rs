@@ -20,6 +20,8 @@ impl Engine {
         request: proto::Request,
         outbox: &mut Outbox,
     ) -> proto::Answer {
+        // What came before it is for those that were there.
+        self.fan_out_burst(now, outbox);
         let done = answer::Body::Done(proto::Done {});
         let body = match request.body {
             Some(request::Body::Hello(_)) => Ok(answer::Body::Hello(self.hello())),

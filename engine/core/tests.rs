@@ -1,6 +1,7 @@
 //! Whole calls through the engine, with real ICE checks, DTLS handshakes and SRTP, and a clock of our own.
 
 mod association;
+mod bursts;
 mod channels;
 mod congestion;
 mod connections;

@@ -138,6 +138,7 @@ impl Crowd {
             for packet in &mut packets {
                 (self.lab.engine).handle_datagram(self.now, 0, source, packet, &mut self.outbox);
             }
+            (self.lab.engine).fan_out_burst(self.now, &mut self.outbox);
             let forwarded = before.elapsed();
             self.outbox.flush();
             let copies = (PACKETS_OF_A_FRAME * VIEWERS) as u32;

@@ -81,6 +81,7 @@ fn hot_window(
         for datagram in frame {
             engine.handle_datagram(now, 0, publisher, datagram, outbox);
         }
+        engine.fan_out_burst(now, outbox);
         outbox.flush();
     }
 }
@@ -114,6 +115,7 @@ fn instructions_are_counted() {
         for datagram in frame {
             engine.handle_datagram(call.now, 0, call.publisher, datagram, &mut call.outbox);
         }
+        engine.fan_out_burst(call.now, &mut call.outbox);
         call.outbox.flush();
     }
     hot_window(engine, &mut call.outbox, call.publisher, call.now, frames);

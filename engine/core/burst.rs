@@ -1,0 +1,183 @@
+//! Packets of one encoding that came in a row, on their way to its subscribers: one after another, each gets all of them.
+//!
+//! A frame comes as several packets. What sending to a subscriber needs (keys, numbers, the estimator's memory) is then
+//! fetched once a frame, and a large room's first subscribers have the frame before it is encrypted for the last ones.
+
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+
+use super::counters::{Counters, Discard};
+use super::outbox::Outbox;
+use super::pacing::{Held, Turn};
+use super::sending::{Copy, send};
+use super::session::Session;
+use super::source::Source;
+use super::timers::Timers;
+use super::{EncodingKey, Engine, SubscriptionKey, ahead};
+use crate::forward::encoding::Received;
+use crate::forward::subscription::Subscription;
+use crate::wire::rtp::Header;
+
+/// Packets of a burst: a frame's, but for key frames. All of them are in the encoding's cache.
+const MAX_PACKETS: usize = 16;
+
+/// What came of an encoding and is to be sent on.
+#[derive(Default)]
+pub(super) struct Burst {
+    encoding: EncodingKey,
+    packets: Vec<Waiting>,
+}
+
+struct Waiting {
+    header: Header,
+    received: Received,
+}
+
+impl Burst {
+    /// Whether a packet of that stream may join it.
+    #[inline]
+    pub fn takes(&self, encoding: EncodingKey, ssrc: u32) -> bool {
+        self.packets.first().is_none_or(|first| {
+            // Another stream of the encoding empties the cache.
+            encoding == self.encoding
+                && ssrc == first.header.ssrc
+                && self.packets.len() < MAX_PACKETS
+        })
+    }
+
+    #[inline]
+    pub fn push(&mut self, encoding: EncodingKey, header: Header, received: Received) {
+        self.encoding = encoding;
+        self.packets.push(Waiting { header, received });
+    }
+}
+
+impl Engine {
+    /// Sends on what has come.
+    #[inline]
+    pub(super) fn fan_out_burst(&mut self, now: Instant, outbox: &mut Outbox) {
+        if self.burst.packets.is_empty() {
+            return;
+        }
+        let mut burst = std::mem::take(&mut self.burst);
+        self.fan_out(&burst, now, outbox);
+        self.settle_switches(now);
+        let has_base_layer = burst.packets.iter().any(|packet| {
+            let placement = &packet.received.placement;
+            placement.is_some_and(|placement| placement.layer.temporal == 0)
+        });
+        if has_base_layer {
+            self.want_key_frame_for_layers(burst.encoding, now);
+        }
+        // Its memory is used again.
+        burst.packets.clear();
+        self.burst = burst;
+    }
+
+    fn fan_out(&mut self, burst: &Burst, now: Instant, outbox: &mut Outbox) {
+        let key = burst.encoding;
+        let encoding = &self.encodings[key];
+        let publication = &self.publications[encoding.publication];
+        let incoming = self.incoming_extensions(publication);
+        let mut sources = ArrayVec::<_, MAX_PACKETS>::new();
+        for Waiting { header, received } in &burst.packets {
+            let source = encoding
+                .cache
+                .get(received.extended, now)
+                .and_then(|packet| {
+                    Source::kept(header, packet, publication, &incoming, self.started, now)
+                });
+            if let Some(source) = source {
+                sources.push((source, received));
+            }
+        }
+        let subscribers = &encoding.subscriptions;
+        for (turn, &subscriber) in subscribers.iter().enumerate() {
+            ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
+            let subscription = &mut self.subscriptions[subscriber];
+            let session = &mut self.sessions[subscription.session];
+            for (source, received) in &sources {
+                let recipient = Recipient {
+                    key: subscriber,
+                    encoding: key,
+                    subscription,
+                    session,
+                    timers: &mut self.timers,
+                    counters: &mut self.counters,
+                };
+                match recipient.take(source, received, &mut self.switched, outbox) {
+                    Ok(left) => self.counters.packets_forwarded += left,
+                    Err(reason) => {
+                        if reason == Discard::GaveWay {
+                            self.switched.push(subscriber);
+                        }
+                        self.counters.discard(reason);
+                    }
+                }
+            }
+            outbox.flush_if_long();
+        }
+    }
+}
+
+/// Whose turn it is.
+struct Recipient<'a> {
+    key: SubscriptionKey,
+    encoding: EncodingKey,
+    subscription: &'a mut Subscription,
+    session: &'a mut Session,
+    timers: &'a mut Timers,
+    counters: &'a mut Counters,
+}
+
+impl Recipient<'_> {
+    /// How many packets leave now: one, or none where it waits.
+    ///
+    /// # Errors
+    /// Why this peer does not get it.
+    #[inline]
+    fn take(
+        self,
+        source: &Source<'_>,
+        received: &Received,
+        switched: &mut Vec<SubscriptionKey>,
+        outbox: &mut Outbox,
+    ) -> Result<u64, Discard> {
+        let mut rewritten = self.subscription.rewrite(
+            self.encoding,
+            source.payload_type,
+            source.header.timestamp,
+            received,
+            source.clock_rate,
+            source.now,
+        )?;
+        if rewritten.switched {
+            switched.push(self.key);
+        }
+        rewritten.red = source.red_for(self.subscription);
+        let (subscription, session) = (self.subscription, self.session);
+        if session.pacer.is_full() {
+            let packet = Held {
+                subscriber: self.key,
+                encoding: self.encoding,
+                generation: received.generation,
+                extended: received.extended,
+                size: source.payload.len() as u16,
+                rewritten,
+            };
+            let turn = Turn {
+                session,
+                subscription,
+                timers: self.timers,
+                counters: self.counters,
+            };
+            match turn.take(packet, source.now)? {
+                Some(now) => rewritten = now,
+                None => return Ok(0),
+            }
+        }
+        let first = Copy::First;
+        send(source, &rewritten, first, subscription, session, outbox).map(|()| 1)
+    }
+}
