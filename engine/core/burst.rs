@@ -77,7 +77,9 @@ impl Engine {
 
     fn fan_out(&mut self, burst: &Burst, now: Instant, outbox: &mut Outbox) {
         let key = burst.encoding;
-        let encoding = &self.encodings[key];
+        let Some(encoding) = self.encodings.get(key) else {
+            return;
+        };
         let publication = &self.publications[encoding.publication];
         let incoming = self.incoming_extensions(publication);
         let mut sources = ArrayVec::<_, MAX_PACKETS>::new();

@@ -39,10 +39,14 @@ discards! {
     TooManyStreams => "discarded_too_many_streams",
     /// No publication fits.
     UnknownStream => "discarded_unknown_stream",
+    /// Feedback on more packets than are read of one datagram.
+    FeedbackFlood => "discarded_feedback_flood",
     /// Not among the agreed formats.
     UnknownPayloadType => "discarded_unknown_payload_type",
     /// A packet that came before, by retransmission.
     Duplicate => "discarded_duplicate",
+    /// Older than all packets that are kept, so that it may have come before.
+    TooOld => "discarded_too_old",
     /// A retransmission stream's packet without a packet in it.
     PaddingOnly => "discarded_padding_only",
     /// The subscriber has no such format.

@@ -106,12 +106,16 @@ impl Engine {
 
     /// Subscriptions that can only go on to another size at a key frame.
     pub(super) fn want_key_frame_for_layers(&mut self, key: EncodingKey, now: Instant) {
+        // A mirror ends with the last subscription that leaves it.
+        let Some(encoding) = self.encodings.get_mut(key) else {
+            return;
+        };
         let mut is_wanted = false;
-        for &subscriber in &self.encodings[key].subscriptions {
+        for &subscriber in &encoding.subscriptions {
             is_wanted |= self.subscriptions[subscriber].take_key_frame_wish();
         }
         if is_wanted {
-            self.encodings[key].key_frames.want(now);
+            encoding.key_frames.want(now);
             self.timers.add(now, Timer::Encoding(key));
         }
     }

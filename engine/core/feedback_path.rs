@@ -12,8 +12,16 @@ use crate::forward::encoding::SenderClock;
 use crate::forward::publication::Publication;
 use crate::wire::rtcp::{self, Packet};
 
-/// Lost packets that one NACK may name; more is a flood, not a loss.
+/// Lost packets that a datagram may name; more is a flood, not a loss.
 const MAX_NACKED: usize = 512;
+/// Packets that a datagram may tell about: a run of 8,191 takes two bytes of it.
+const MAX_STATUSES: usize = 16_384;
+
+/// What is still read of a datagram.
+struct Rest {
+    nacked: usize,
+    statuses: usize,
+}
 
 /// What a peer's feedback makes due for its session; the greater includes the lesser.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +30,16 @@ pub enum FollowUp {
     Repairs,
     /// Its link is known better.
     Estimate,
+}
+
+impl Rest {
+    fn has_room_for(&self, packet: &Packet<'_>) -> bool {
+        match packet {
+            Packet::Nack { .. } => self.nacked > 0,
+            Packet::TransportFeedback(feedback) => usize::from(feedback.count()) <= self.statuses,
+            _ => true,
+        }
+    }
 }
 
 impl Engine {
@@ -41,8 +59,17 @@ impl Engine {
             .map(|keys| &mut keys.receiver)
             .ok_or(Discard::NoKeys)?;
         let length = receiver.unprotect_rtcp(datagram).map_err(rejected)?;
+        let mut rest = Rest {
+            nacked: MAX_NACKED,
+            statuses: MAX_STATUSES,
+        };
         for packet in rtcp::parse(&datagram[..length]) {
-            self.handle_feedback(key, packet.map_err(|_| Discard::Malformed)?, now, outbox);
+            let packet = packet.map_err(|_| Discard::Malformed)?;
+            if !rest.has_room_for(&packet) {
+                self.counters.discard(Discard::FeedbackFlood);
+                continue;
+            }
+            self.handle_feedback(key, packet, &mut rest, now, outbox);
         }
         Ok(())
     }
@@ -51,6 +78,7 @@ impl Engine {
         &mut self,
         key: SessionKey,
         packet: Packet<'_>,
+        rest: &mut Rest,
         now: Instant,
         outbox: &mut Outbox,
     ) {
@@ -77,7 +105,8 @@ impl Engine {
                 entries,
             } => {
                 if let Some(&subscription) = self.sessions[key].outgoing.get(&media_ssrc) {
-                    for lost in entries.take(MAX_NACKED) {
+                    for lost in entries.take(rest.nacked) {
+                        rest.nacked -= 1;
                         self.ask_repair(key, subscription, lost, now);
                     }
                     self.follow_up(key, FollowUp::Repairs);
@@ -90,6 +119,7 @@ impl Engine {
                 }
             }
             Packet::TransportFeedback(feedback) => {
+                rest.statuses -= usize::from(feedback.count());
                 self.sessions[key].estimator.feedback(&feedback, now);
                 self.follow_up(key, FollowUp::Estimate);
             }

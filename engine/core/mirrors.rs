@@ -22,6 +22,10 @@ impl Engine {
         handover: Handover,
         outbox: &mut Outbox,
     ) {
+        if !matches!(handover, Handover::Packet { .. }) {
+            // What came before it is for those that were there.
+            self.fan_out_burst(now, outbox);
+        }
         match handover {
             Handover::Packet {
                 mirror,

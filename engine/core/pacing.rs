@@ -21,7 +21,7 @@ pub struct Held {
     pub generation: u32,
     /// Its number in the encoding.
     pub extended: u64,
-    /// Of the whole packet, in bytes.
+    /// Of its payload, in bytes.
     pub size: u16,
     pub rewritten: Rewritten,
 }

@@ -82,7 +82,8 @@ impl Engine {
         if !self.burst.takes(key, header.ssrc) {
             self.fan_out_burst(now, outbox);
         }
-        let encoding = &mut self.encodings[key];
+        // A mirror ends with the last subscription that leaves it, as with the burst before.
+        let encoding = self.encodings.get_mut(key).ok_or(Discard::MirrorEnded)?;
         let publication = &mut self.publications[encoding.publication];
         let content = Content::read(publication, header, packet)?;
         let Content {
@@ -182,7 +183,6 @@ pub(super) fn rejected(reason: srtp::Rejected) -> Discard {
         srtp::Rejected::TooShort => Discard::Malformed,
         srtp::Rejected::Replayed => Discard::Replayed,
         srtp::Rejected::NotAuthentic => Discard::NotAuthentic,
-        srtp::Rejected::TooManyStreams => Discard::TooManyStreams,
     }
 }
 

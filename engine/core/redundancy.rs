@@ -94,7 +94,9 @@ impl Engine {
         outbox: &mut Outbox,
     ) {
         let protected = Protected::read(source.payload);
-        let encoding = &self.encodings[key];
+        let Some(encoding) = self.encodings.get(key) else {
+            return;
+        };
         let publication = &self.publications[encoding.publication];
         let incoming = self.incoming_extensions(publication);
         let mut parity = [0; SLOT_LEN];

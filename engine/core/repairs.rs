@@ -31,7 +31,10 @@ impl Engine {
         now: Instant,
         outbox: &mut Outbox,
     ) -> Repair {
-        let subscription = &self.subscriptions[subscriber];
+        // What was asked for waited for its turn: its track may have been closed meanwhile.
+        let Some(subscription) = self.subscriptions.get(subscriber) else {
+            return Repair::Gone;
+        };
         let Some(asked) = subscription.find_asked(sequence_number, now) else {
             return Repair::Gone;
         };

@@ -99,6 +99,11 @@ impl PacketCache {
         (slot.extended == extended && extended != 0 && is_fresh).then_some(&slot.packet)
     }
 
+    /// Whether a packet of that number came too late to be kept: nothing tells whether it had come before.
+    pub fn is_past(&self, extended: u64) -> bool {
+        extended < self.oldest
+    }
+
     /// Whether the packet of that number is there, however old.
     pub fn contains(&self, extended: u64) -> bool {
         extended != 0 && self.slots[self.index(extended)].extended == extended

@@ -140,6 +140,9 @@ impl Encoding {
         if self.cache.contains(extended) {
             return Err(Discard::Duplicate);
         }
+        if self.cache.is_past(extended) {
+            return Err(Discard::TooOld);
+        }
         reception.count(extended, header.timestamp, now);
         // What nobody watches is not mended at the publisher's cost: whoever joins begins at a key frame.
         let is_watched = !self.subscriptions.is_empty() || !self.watching.is_empty();

@@ -7,15 +7,10 @@ use crate::wire::{read_u32, rtp::Header};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
-/// Sources per context, each for RTP and RTCP.
+/// Sources that are remembered per context, each for RTP and RTCP.
 const MAX_STREAMS: usize = 256;
 /// Indices have 48 bits.
 const MAX_INDEX: u64 = (1 << 48) - 1;
-
-/// Replay window of 512 packets.
-type RtpWindow = Window<8>;
-/// Replay window of 128 packets.
-type RtcpWindow = Window<2>;
 
 /// Why a packet was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +21,6 @@ pub enum Rejected {
     Replayed,
     /// Its tag is wrong, or it is RTCP that is not encrypted.
     NotAuthentic,
-    /// It would add a source beyond the bound.
-    TooManyStreams,
 }
 
 /// Accepts what the other side sends.
@@ -37,8 +30,52 @@ pub enum Rejected {
 pub struct Receiver {
     rtp: Transform,
     rtcp: Transform,
-    rtp_streams: HashMap<u32, RtpWindow, RandomState>,
-    rtcp_streams: HashMap<u32, RtcpWindow, RandomState>,
+    /// With replay windows of 512 packets.
+    rtp_streams: Streams<8>,
+    /// Of 128.
+    rtcp_streams: Streams<2>,
+}
+
+/// The replay windows of sources. Whoever adds and closes tracks uses more sources than are remembered: then the one that is
+/// longest silent is forgotten.
+#[derive(Debug, Default)]
+struct Streams<const WORDS: usize> {
+    windows: HashMap<u32, Stream<WORDS>, RandomState>,
+    accepted: u64,
+}
+
+#[derive(Debug)]
+struct Stream<const WORDS: usize> {
+    window: Window<WORDS>,
+    /// The turn of its newest packet among all.
+    newest: u64,
+}
+
+impl<const WORDS: usize> Streams<WORDS> {
+    #[inline]
+    fn window(&self, ssrc: u32) -> Option<&Window<WORDS>> {
+        self.windows.get(&ssrc).map(|stream| &stream.window)
+    }
+
+    /// Marks a fresh index of an authentic packet as accepted.
+    #[inline]
+    fn accept(&mut self, ssrc: u32, index: u64) {
+        self.accepted += 1;
+        let newest = self.accepted;
+        if let Some(stream) = self.windows.get_mut(&ssrc) {
+            stream.window.accept(index);
+            stream.newest = newest;
+            return;
+        }
+        if self.windows.len() == MAX_STREAMS {
+            let silent = self.windows.iter().min_by_key(|(_, stream)| stream.newest);
+            if let Some((&silent, _)) = silent {
+                self.windows.remove(&silent);
+            }
+        }
+        let window = Window::starting_at(index);
+        self.windows.insert(ssrc, Stream { window, newest });
+    }
 }
 
 impl Receiver {
@@ -47,8 +84,8 @@ impl Receiver {
         Self {
             rtp: Transform::new(profile, master, Kind::Rtp),
             rtcp: Transform::new(profile, master, Kind::Rtcp),
-            rtp_streams: HashMap::default(),
-            rtcp_streams: HashMap::default(),
+            rtp_streams: Streams::default(),
+            rtcp_streams: Streams::default(),
         }
     }
 
@@ -59,29 +96,20 @@ impl Receiver {
         if packet.len() < header.header_len.saturating_add(self.rtp.tag_len()) {
             return Err(Rejected::TooShort);
         }
-        let stream_count = self.rtp_streams.len();
-        let stream = self.rtp_streams.get_mut(&header.ssrc);
-        let index = match &stream {
+        let index = match self.rtp_streams.window(header.ssrc) {
             Some(window) => {
                 let index = estimate_index(window.highest(), header.sequence_number);
                 index
                     .filter(|index| window.is_fresh(*index))
                     .ok_or(Rejected::Replayed)?
             }
-            None if stream_count >= MAX_STREAMS => return Err(Rejected::TooManyStreams),
             None => u64::from(header.sequence_number),
         };
         let len = self
             .rtp
             .open_rtp(packet, header.header_len, index)
             .ok_or(Rejected::NotAuthentic)?;
-        match stream {
-            Some(window) => window.accept(index),
-            None => {
-                let window = RtpWindow::starting_at(index);
-                self.rtp_streams.insert(header.ssrc, window);
-            }
-        }
+        self.rtp_streams.accept(header.ssrc, index);
         Ok(len)
     }
 
@@ -95,24 +123,15 @@ impl Receiver {
             return Err(Rejected::TooShort);
         }
         let index = self.rtcp.rtcp_index(packet).ok_or(Rejected::NotAuthentic)?;
-        let stream_count = self.rtcp_streams.len();
-        let stream = self.rtcp_streams.get_mut(&ssrc);
-        match &stream {
-            Some(window) if !window.is_fresh(u64::from(index)) => return Err(Rejected::Replayed),
-            None if stream_count >= MAX_STREAMS => return Err(Rejected::TooManyStreams),
-            _ => {}
+        let window = self.rtcp_streams.window(ssrc);
+        if window.is_some_and(|window| !window.is_fresh(u64::from(index))) {
+            return Err(Rejected::Replayed);
         }
         let len = self
             .rtcp
             .open_rtcp(packet, index)
             .ok_or(Rejected::NotAuthentic)?;
-        match stream {
-            Some(window) => window.accept(u64::from(index)),
-            None => {
-                let window = RtcpWindow::starting_at(u64::from(index));
-                self.rtcp_streams.insert(ssrc, window);
-            }
-        }
+        self.rtcp_streams.accept(ssrc, u64::from(index));
         Ok(len)
     }
 }

@@ -243,9 +243,14 @@ impl Tcp {
                 self.looks.push(Reverse((now + next, key)));
             }
         }
-        let mut connections = self.connections.borrow_mut();
-        sessions.discard(connections.take_dropped());
-        while let Some((socket, peer)) = connections.close_ended() {
+        let dropped = self.connections.borrow_mut().take_dropped();
+        sessions.discard(dropped);
+        loop {
+            // Whoever hears of it may send, by another connection.
+            let ended = self.connections.borrow_mut().close_ended();
+            let Some((socket, peer)) = ended else {
+                return;
+            };
             sessions.lose(socket, peer);
         }
     }

@@ -346,3 +346,55 @@ proptest! {
         prop_assert!(call.repeated <= call.media + 64 * 1024);
     }
 }
+
+/// Repairs wait for their turn on a narrow way: their track may be gone before that comes.
+#[test]
+fn repairs_of_a_track_that_was_closed_meanwhile_are_forgotten() {
+    let mut call = Call::new(false);
+    call.run(Duration::from_secs(2), false);
+    call.remb(30_000);
+    let last = call.last_sequence;
+    let all: Vec<u16> = (0..200).map(|at| last.wrapping_sub(at)).collect();
+    call.lab.send_rtcp(call.subscriber, |packet| {
+        rtcp::push_nack(packet, 1, SUBSCRIBER_SSRC, &all);
+    });
+    let repaired = call.lab.counter("packets_retransmitted");
+    let mut table = call.lab.table(call.subscriber);
+    table.subscriptions.clear();
+    call.lab.request(peer::apply(table)).unwrap();
+    call.run(Duration::from_secs(5), false);
+    assert_eq!(call.lab.counter("packets_retransmitted"), repaired);
+    assert!(call.lab.counter("packets_asked_in_vain") > 0);
+}
+
+/// What a peer tells in one datagram is worked on up to a bound, whatever it claims.
+#[test]
+fn feedback_on_more_than_a_link_carries_is_not_read() {
+    let mut call = Call::new(true);
+    call.run(Duration::from_secs(2), true);
+    let before = call.lab.counter("discarded_feedback_flood");
+    // Of 8,191 packets that never came each; a run of them is two bytes.
+    let claim = [
+        [0x8f, 205, 0, 5],
+        [0, 0, 0, 1],
+        SUBSCRIBER_SSRC.to_be_bytes(),
+        [0x40, 0, 0x1f, 0xff],
+        [0, 0, 0, 0],
+        [0x1f, 0xff, 0, 0],
+    ];
+    call.lab.send_rtcp(call.subscriber, |packet| {
+        for _ in 0..40 {
+            packet.extend_from_slice(claim.as_flattened());
+        }
+    });
+    let claimed = call.lab.counter("discarded_feedback_flood");
+    assert!(claimed >= before + 38, "{claimed}");
+    let last = call.last_sequence;
+    let all: Vec<u16> = (0..300).map(|at| last.wrapping_sub(at)).collect();
+    call.lab.send_rtcp(call.subscriber, |packet| {
+        for _ in 0..20 {
+            rtcp::push_nack(packet, 1, SUBSCRIBER_SSRC, &all);
+        }
+    });
+    assert!(call.lab.counter("discarded_feedback_flood") > claimed);
+}

@@ -120,7 +120,6 @@ impl Laboratory {
         }
     }
 
-    /// Takes in what another worker handed over.
     /// What another worker told; a worker takes all that is there before it goes on.
     pub fn hand(&mut self, from: u16, handovers: Vec<Handover>) {
         for handover in handovers {

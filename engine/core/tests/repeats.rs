@@ -59,3 +59,20 @@ fn a_repeat_without_rtx_is_the_same_to_the_byte() {
     lab.advance(Duration::from_millis(100));
     assert_eq!(ask(&mut lab, first + 1), sent);
 }
+
+/// What is older than all that is kept may have been sent before, under a number that must not be used for anything else.
+#[test]
+fn a_packet_that_is_older_than_all_that_are_kept_goes_no_further() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    let send = |lab: &mut Laboratory, number: u16| {
+        lab.send_media(publisher, number, u32::from(number) * 960, b"sound");
+    };
+    for number in (1..200).filter(|&number| number != 50) {
+        send(&mut lab, number);
+    }
+    lab.received(subscriber);
+    send(&mut lab, 50);
+    assert!(lab.received(subscriber).is_empty());
+    assert_eq!(lab.counter("discarded_too_old"), 1);
+}

@@ -201,6 +201,51 @@ fn the_mirror_goes_with_its_publication() {
 }
 
 #[test]
+fn a_publications_last_packets_and_its_end_may_come_together() {
+    let mut pair = Pair::new(Codec::Vp8);
+    let subscriber = pair.subscribe();
+    pair.frame(VP8_KEY);
+    pair.sequence += 1;
+    pair.labs[0].send_media(pair.publisher, pair.sequence, 3000, VP8_DELTA);
+    let mut table = pair.labs[0].table(pair.publisher);
+    table.publications.clear();
+    pair.labs[0].request(peer::apply(table)).unwrap();
+    pair.exchange();
+    assert_eq!(pair.labs[1].received(subscriber).len(), 2);
+    assert!(pair.labs[1].engine.encodings.is_empty());
+}
+
+/// A key frame that gives way to another source's ends the mirror, of which more has come in the same batch.
+#[test]
+fn a_mirror_that_is_left_within_a_batch_takes_no_more() {
+    let mut pair = Pair::new(Codec::Vp8);
+    pair.labs[1].join("another", |table| {
+        table.publications.push(peer::publication(Codec::Vp8));
+    });
+    let subscriber = pair.subscribe();
+    // Of the lowest frame rate of several (RFC 7741 section 4.2).
+    let layered = |key: u8, id: u8| [0x90, 0xe0, 0x80, id, id, 0x20, key, 0, 0, 0].to_vec();
+    pair.frame(&layered(0x50, 0));
+    for id in 1..60 {
+        pair.frame(&layered(0x51, id));
+    }
+    let mut table = pair.labs[1].table(subscriber);
+    table.subscriptions[0].publisher_session_id = "another".into();
+    table.subscriptions[0].publisher_worker = 1;
+    pair.labs[1].request(peer::apply(table)).unwrap();
+    pair.exchange();
+    assert_eq!(pair.labs[1].engine.mirrors.len(), 1, "it is still shown");
+    for id in 60..90 {
+        pair.sequence += 1;
+        let payload = layered(0x50, id);
+        pair.labs[0].send_media(pair.publisher, pair.sequence, 9000, &payload);
+    }
+    pair.exchange();
+    assert!(pair.labs[1].engine.mirrors.is_empty());
+    assert!(pair.labs[1].counter("discarded_gave_way") > 0);
+}
+
+#[test]
 fn the_old_picture_stays_until_the_key_frame_of_a_source_on_another_worker() {
     let mut pair = Pair::new(Codec::Vp8);
     let another = pair.labs[1].join("another", |table| {

@@ -45,6 +45,11 @@ impl<'a> TransportFeedback<'a> {
         })
     }
 
+    /// How many packets it claims to tell about.
+    pub fn count(&self) -> u16 {
+        self.count
+    }
+
     /// The statuses in order of their numbers; ends early where the packet does.
     pub fn statuses(&self) -> Statuses<'a> {
         let chunks_len = chunks_len(self.chunks, self.count).unwrap_or(self.chunks.len());
