@@ -20,6 +20,8 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(4);
 const SILENCE_INTERVAL: Duration = Duration::from_millis(500);
 /// A video for which there is no room goes on for so long: room may be found in the meantime.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a paused video rests until it is tried again, counted from when there was no room for it.
+const REST: Duration = Duration::from_secs(12);
 /// Before the round trip is known, a repeated request within this is the same one.
 const FIRST_RTT: Duration = Duration::from_millis(20);
 
@@ -141,8 +143,11 @@ impl Engine {
                 .iter()
                 .any(|demand| demand.is_audio && demand.most() > 0);
         let mut has_paused = false;
+        // Where no probe can show room for a video that is paused, it is tried itself.
+        let mut may_try = self.probe_filler(key).is_none();
         for (subscription, demand) in subscriptions.into_iter().zip(&demands) {
-            self.set_budget(subscription, demand, hurts, now);
+            let is_tried = demand.is_paused && std::mem::take(&mut may_try);
+            self.set_budget(subscription, demand, Room { hurts, is_tried }, now);
             has_paused |= self.subscriptions[subscription].budget == Some(0);
         }
         self.sessions[key].has_paused = has_paused;
@@ -194,15 +199,14 @@ impl Engine {
     }
 
     /// A budget is more than what the encoding carries now: rates vary, and a budget that varies with them would switch.
-    /// `hurts`: there is a queue in which audio waits, too.
-    fn set_budget(&mut self, key: SubscriptionKey, demand: &Demand, hurts: bool, now: Instant) {
+    fn set_budget(&mut self, key: SubscriptionKey, demand: &Demand, room: Room, now: Instant) {
         let subscription = &mut self.subscriptions[key];
         let above = demand.rates.iter().find(|&&rate| rate > demand.budget);
         let budget = if demand.fits {
             subscription.starved_since = None;
             above.map(|&next| demand.budget + (next - demand.budget) * 3 / 4)
         } else {
-            Some(u64::from(!gives_up(subscription, demand, hurts, now)))
+            Some(u64::from(!gives_up(subscription, demand, room, now)))
         };
         if subscription.budget == budget {
             return;
@@ -219,16 +223,30 @@ impl Engine {
     }
 }
 
+/// What decides whether a video stays for which there is no room.
+#[derive(Clone, Copy)]
+struct Room {
+    /// There is a queue in which audio waits, too.
+    hurts: bool,
+    /// It is paused, and nothing but itself can show whether there is room by now.
+    is_tried: bool,
+}
+
 /// Whether a video for which there is no room is paused. The first one is only for a queue in which the audio is, too.
-fn gives_up(subscription: &mut Subscription, demand: &Demand, hurts: bool, now: Instant) -> bool {
+fn gives_up(subscription: &mut Subscription, demand: &Demand, room: Room, now: Instant) -> bool {
     let is_first = demand.budget > 0;
     if !layer_choice::follows_bandwidth(subscription.settings.choice.as_ref()) {
         return false;
     }
     if demand.is_paused && !is_first {
-        return true;
+        let since = subscription.starved_since;
+        let has_rested = since.is_some_and(|since| now.saturating_duration_since(since) >= REST);
+        if room.is_tried && has_rested {
+            subscription.starved_since = None;
+        }
+        return !(room.is_tried && has_rested);
     }
-    if is_first && !hurts {
+    if is_first && !room.hurts {
         subscription.starved_since = None;
         return false;
     }

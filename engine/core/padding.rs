@@ -29,8 +29,7 @@ impl Engine {
         if !session.estimator.is_probing() || session.pacer.holds() {
             return;
         }
-        let repeated = self.padded_subscription(key, true);
-        let Some(subscription) = repeated.or_else(|| self.padded_subscription(key, false)) else {
+        let Some((subscription, is_sent)) = self.probe_filler(key) else {
             self.sessions[key].estimator.padding(now);
             return;
         };
@@ -39,14 +38,22 @@ impl Engine {
             if session.estimator.padding(now) == 0 || session.pacer.credit() == 0 {
                 return;
             }
-            let sent = match repeated {
-                Some(_) => self.pad(subscription, turn % PADDING_PACKETS, now, outbox),
-                None => self.pad_with_nothing(subscription, now, outbox),
+            let sent = if is_sent {
+                self.pad(subscription, turn % PADDING_PACKETS, now, outbox)
+            } else {
+                self.pad_with_nothing(subscription, now, outbox)
             };
             if sent.is_none() {
                 return;
             }
         }
+    }
+
+    /// Whose retransmissions fill a probe, and whether there is something to repeat; none for a peer without RTX.
+    pub(super) fn probe_filler(&self, key: SessionKey) -> Option<(SubscriptionKey, bool)> {
+        [true, false]
+            .into_iter()
+            .find_map(|is_sent| Some((self.padded_subscription(key, is_sent)?, is_sent)))
     }
 
     /// A video with retransmissions by RTX: one that the peer gets, or one that is paused.

@@ -66,6 +66,10 @@ struct Call {
 
 impl Call {
     fn new(rate: f64) -> Call {
+        Call::with(rate, &peer::subscription())
+    }
+
+    fn with(rate: f64, video: &proto::Subscription) -> Call {
         let mut lab = Laboratory::new();
         let publisher = lab.join("publisher", |table| {
             let encodings = ["f", "h", "q"].into_iter().zip(1000..);
@@ -86,7 +90,7 @@ impl Call {
             });
         });
         let viewer = lab.join("viewer", |table| {
-            table.subscriptions.push(peer::subscription());
+            table.subscriptions.push(video.clone());
             table.subscriptions.push(proto::Subscription {
                 subscription_id: 2,
                 publication_id: 2,
@@ -356,6 +360,24 @@ fn a_link_below_the_least_encoding_carries_the_audio_whole() {
     let wide = seconds(&mut call, 10);
     assert!(wide[9].video_bytes > 0, "the picture comes again");
     assert_eq!(call.last_encoding, Some(0));
+}
+
+/// No probe can be sent to a peer without RTX: the picture itself shows whether there is room.
+#[test]
+fn without_retransmissions_a_paused_picture_is_tried_again_now_and_then() {
+    let mut video = peer::subscription();
+    video.rtx_ssrc = None;
+    video.formats[0].rtx_payload_type = None;
+    let mut call = Call::with(3e6, &video);
+    call.run(8.0);
+    call.rate = 130e3;
+    call.run(6.0);
+    let narrow = seconds(&mut call, 36);
+    let tried = narrow.iter().filter(|second| second.video_bytes > 0);
+    assert!((1..=15).contains(&tried.count()), "{narrow:?}");
+    call.rate = 3e6;
+    let wide = seconds(&mut call, 40);
+    assert!(wide[20..].iter().all(|second| second.video_bytes > 0));
 }
 
 #[test]
