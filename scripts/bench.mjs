@@ -22,7 +22,8 @@ const usage = `usage: npm run bench -- [options]
   --peers           the same load on other SFUs beside this tree's engine, by turns: a minimal fan-out on Pion and
                     LiveKit (both Go, built on first use) and Janus (Debian's package, installed on first use);
                     1 publisher and 4, unless --publishers is given
-  --peer NAME       only this one of them: pion, livekit, janus; again for another one
+  --mediasoup PATH  with --peers also mediasoup, from a package of it in PATH (\`npm pack mediasoup@3.15.8\`, unpacked)
+  --peer NAME       only this one of them: pion, livekit, janus, mediasoup; again for another one
   --datachannels    messages to 1, 10, 100 and 500 subscribers, and what others get while some read nothing
   --growth          1 to 1,000 subscribers, meetings of 10 to 50, 10,000 idle sessions; draws docs/pictures/growth-*.svg
   --idle N          the idle sessions of these alone, so many; \`1000,4000\` for more and more of them
@@ -50,6 +51,7 @@ const { values } = parseArgs({
     limit: { type: 'boolean' },
     peers: { type: 'boolean' },
     peer: { type: 'string', multiple: true },
+    mediasoup: { type: 'string' },
     datachannels: { type: 'boolean' },
     growth: { type: 'boolean' },
     idle: { type: 'string' },
@@ -62,7 +64,7 @@ const { values } = parseArgs({
   },
 });
 
-const besidePeers = values.peers || values.peer !== undefined;
+const besidePeers = [values.peers, values.peer, values.mediasoup].some((given) => given !== undefined);
 
 async function measure() {
   if (values.limit) return bareLimit(values.seconds);

@@ -4,9 +4,12 @@ import { load } from '../load.mjs';
 import { startServer } from '../server.mjs';
 import { janus } from './janus.mjs';
 import { livekit } from './livekit.mjs';
+import { mediasoup } from './mediasoup.mjs';
 import { pion } from './pion.mjs';
 
-export const known = { pion, livekit, janus };
+export const known = { pion, livekit, janus, mediasoup };
+/** Those that need no more than their name. */
+const ALWAYS = ['pion', 'livekit', 'janus'];
 
 const ROUNDS = 2;
 /** Of each measurement, unless given. */
@@ -14,13 +17,19 @@ const SECONDS = '5';
 /** Publishers, unless given: one room, and several. */
 const PUBLISHERS = ['1', '4'];
 
-/** What to run, from the command line's `--peers`, `--peer NAME` and the options of the load. */
-export function plan({ peer = Object.keys(known), publishers, rounds, ...values }) {
-  const strange = peer.filter((name) => !Object.hasOwn(known, name));
+/**
+ * What to run, from the command line's `--peers`, `--peer NAME`, `--mediasoup PATH` and the options of the load.
+ * `checkout` is the path, for the peer that takes it.
+ */
+export function plan({ peer, publishers, rounds, mediasoup: checkout, ...values }) {
+  const all = checkout === undefined ? ALWAYS : [...ALWAYS, 'mediasoup'];
+  const wanted = peer ?? all;
+  const strange = wanted.filter((name) => !Object.hasOwn(known, name));
   if (strange.length > 0)
     throw new Error(`no peer is called ${strange.join(', ')}; there are ${Object.keys(known).join(', ')}`);
   return {
-    peers: [...new Set(peer)],
+    peers: [...new Set(wanted)],
+    checkout,
     rounds: Number(rounds ?? ROUNDS),
     loads: (publishers === undefined ? PUBLISHERS : [publishers]).map((count) => ({
       seconds: SECONDS,
@@ -32,10 +41,13 @@ export function plan({ peer = Object.keys(known), publishers, rounds, ...values 
 
 /** Each measurement has a server of its own, freshly started, so that none finds another one's sessions in its memory. */
 export async function beside(engine, values, loadOptions) {
-  const { peers, rounds, loads } = plan(values);
+  const { peers, checkout, rounds, loads } = plan(values);
   const servers = [
     { name: 'Switchyard', start: () => startServer(engine) },
-    ...peers.map((name) => ({ name: known[name].prepare(), start: known[name].start })),
+    ...peers.map((name) => ({
+      name: known[name].prepare(checkout),
+      start: () => known[name].start(checkout),
+    })),
   ];
   const results = [];
   for (const values of loads)

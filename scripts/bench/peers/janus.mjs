@@ -4,22 +4,13 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freeTcpPort } from '../server.mjs';
 import { serveFront } from './front.mjs';
-import { postJson, run, startProgram, versionOf } from './program.mjs';
+import { installDebian, postJson, startProgram, versionOf } from './program.mjs';
 
 const PROGRAM = '/usr/bin/janus';
 
 export const janus = {
   prepare() {
-    if (!existsSync(PROGRAM)) {
-      console.error('Installing the Debian package janus: a server to compare with.');
-      const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-      const apt = process.getuid?.() === 0 ? ['apt-get'] : ['sudo', 'apt-get'];
-      for (const args of [
-        ['update', '-qq'],
-        ['install', '-y', '-qq', '--no-install-recommends', 'janus'],
-      ])
-        run(apt[0], [...apt.slice(1), ...args], { env });
-    }
+    if (!existsSync(PROGRAM)) installDebian(['janus'], 'a server to compare with');
     return `Janus ${versionOf(PROGRAM)}`;
   },
   async start() {

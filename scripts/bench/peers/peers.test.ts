@@ -1,15 +1,20 @@
 import { createHmac } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as sdp from '../../../bench/peers/mediasoup/sdp.mjs';
 import { target } from '../load.mjs';
 import { plan, summary } from './beside.mjs';
 import { operation, serveFront } from './front.mjs';
 import { configuration, outward, videoRoom } from './janus.mjs';
 import { token } from './livekit.mjs';
+import { mediasoup } from './mediasoup.mjs';
 
 describe('what to run', () => {
-  test('all peers, one publisher and four', () => {
+  test('all peers that need no path, one publisher and four', () => {
     const { peers, loads, rounds } = plan({ subscribers: '20' });
     expect(peers).toEqual(['pion', 'livekit', 'janus']);
     expect(loads).toEqual([
@@ -19,10 +24,25 @@ describe('what to run', () => {
     expect(rounds).toBe(2);
   });
 
+  test('mediasoup too, where its path is given', () => {
+    const { peers, checkout } = plan({ mediasoup: 'path' });
+    expect(peers).toEqual(['pion', 'livekit', 'janus', 'mediasoup']);
+    expect(checkout).toBe('path');
+    const { checkout: none } = plan({ peer: ['mediasoup'] });
+    expect(() => mediasoup.prepare(none)).toThrow('--mediasoup PATH');
+  });
+
   test('what is given stands', () => {
-    const given = { peer: ['livekit', 'livekit'], publishers: '2', rounds: '5', seconds: '3' };
+    const given = {
+      peer: ['livekit', 'livekit'],
+      mediasoup: 'path',
+      publishers: '2',
+      rounds: '5',
+      seconds: '3',
+    };
     expect(plan(given)).toEqual({
       peers: ['livekit'],
+      checkout: 'path',
       rounds: 5,
       loads: [{ seconds: '3', publishers: '2' }],
     });
@@ -180,5 +200,106 @@ describe('Janus', () => {
       expect(asked[4]?.[2]).toEqual({ type: 'answer', sdp: 'ours' });
       expect((await room.signalling.publish('more')).track.room).toBe(2);
     });
+  });
+});
+
+describe('mediasoup', () => {
+  const MID = 'urn:ietf:params:rtp-hdrext:sdes:mid';
+  const publication = [
+    'm=audio 9 UDP/TLS/RTP/SAVPF 96',
+    'a=fingerprint:sha-256 AB:CD',
+    'a=mid:0',
+    `a=extmap:1 ${MID}`,
+    'a=sendonly',
+    'a=rtpmap:96 opus/48000/2',
+    'a=rtcp-fb:96 transport-cc',
+    'a=rtcp-fb:96 ccm fir',
+    'a=ssrc:7 cname:bench',
+    '',
+  ].join('\r\n');
+  const transport = {
+    iceParameters: { usernameFragment: 'user', password: 'secret' },
+    iceCandidates: [
+      { foundation: 'udp', protocol: 'udp', priority: 1, address: '127.0.0.1', port: 4000, type: 'host' },
+    ],
+    dtlsParameters: {
+      fingerprints: [
+        { algorithm: 'sha-1', value: '00' },
+        { algorithm: 'sha-256', value: 'EF:01' },
+      ],
+    },
+  };
+
+  test('takes what an offer sends', () => {
+    expect(sdp.dtlsParameters(publication)).toEqual({
+      role: 'client',
+      fingerprints: [{ algorithm: 'sha-256', value: 'AB:CD' }],
+    });
+    const { kind, rtpParameters } = sdp.producerParameters(publication);
+    expect(kind).toBe('audio');
+    expect(rtpParameters).toMatchObject({
+      mid: '0',
+      headerExtensions: [{ id: 1, uri: MID }],
+      encodings: [{ ssrc: 7 }],
+      codecs: [
+        {
+          mimeType: 'audio/opus',
+          payloadType: 96,
+          clockRate: 48_000,
+          channels: 2,
+          rtcpFeedback: [
+            { type: 'transport-cc', parameter: '' },
+            { type: 'ccm', parameter: 'fir' },
+          ],
+        },
+      ],
+    });
+  });
+
+  test('answers it, and offers it to others', () => {
+    const { kind, rtpParameters } = sdp.producerParameters(publication);
+    const answered = sdp.answer(transport, kind, rtpParameters).split('\r\n');
+    const offered = sdp.offer(transport, kind, rtpParameters).split('\r\n');
+    for (const lines of [answered, offered])
+      expect(lines).toEqual(
+        expect.arrayContaining([
+          'a=ice-lite',
+          'a=ice-ufrag:user',
+          'a=ice-pwd:secret',
+          'a=fingerprint:sha-256 EF:01',
+          'a=candidate:udp 1 udp 1 127.0.0.1 4000 typ host',
+          `a=extmap:1 ${MID}`,
+          'a=rtpmap:96 opus/48000/2',
+          'a=rtcp-fb:96 transport-cc',
+          'a=rtcp-fb:96 ccm fir',
+        ]),
+      );
+    const only = {
+      answered: ['m=audio 9 UDP/TLS/RTP/SAVPF 96', 'a=setup:passive', 'a=recvonly'],
+      offered: ['a=setup:actpass', 'a=sendonly', 'a=ssrc:7 cname:bench'],
+      probes: ['m=audio 9 UDP/TLS/RTP/SAVPF 96 127', 'a=rtpmap:127 rtx/90000'],
+    };
+    expect(answered).toEqual(expect.arrayContaining(only.answered));
+    expect(offered).toEqual(expect.arrayContaining([...only.offered, ...only.probes]));
+    expect(() => sdp.answer(transport, kind, sdp.producerParameters('m=audio').rtpParameters)).toThrow(
+      'lacks',
+    );
+  });
+
+  test('is not built of a version that is not known to build', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'switchyard-mediasoup-'));
+    mkdirSync(join(folder, 'node/lib'), { recursive: true });
+    writeFileSync(join(folder, 'package.json'), '{ "name": "mediasoup", "version": "3.99.0" }');
+    expect(() => mediasoup.prepare(folder)).toThrow('mediasoup 3.99.0 is not built');
+    rmSync(folder, { recursive: true });
+  });
+
+  test('is told what the generator receives', () => {
+    const { codecs, headerExtensions } = sdp.consumerCapabilities({
+      codecs: [{ mimeType: 'video/VP8' }, { mimeType: 'video/rtx' }],
+      headerExtensions: [{ uri: MID }, { uri: 'urn:3gpp:video-orientation' }],
+    });
+    expect(codecs).toEqual([{ mimeType: 'video/VP8' }]);
+    expect(headerExtensions).toEqual([{ uri: MID }]);
   });
 });

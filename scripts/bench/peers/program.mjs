@@ -40,11 +40,28 @@ export function startProgram(command, args, environment = {}) {
   };
 }
 
-/** Runs a program to its end. */
-export function run(command, args, options = {}) {
-  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
+/** Runs a program to its end; what a quiet one prints is shown only when it fails. */
+export function run(command, args, { quiet = false, ...options } = {}) {
+  const stdio = ['ignore', quiet ? 'pipe' : 'inherit', 'inherit'];
+  const { status, error, stdout } = spawnSync(command, args, { stdio, maxBuffer: 64 << 20, ...options });
   if (error !== undefined) throw error;
-  if (status !== 0) throw new Error(`${command} ${args[0]} ended with ${status}`);
+  if (status === 0) return;
+  if (quiet) console.error(String(stdout));
+  throw new Error(`${command} ${args[0]} ended with ${status}`);
+}
+
+/** Installs those of Debian's packages that are missing; `why` ends the line that says so. */
+export function installDebian(packages, why) {
+  const missing = packages.filter((name) => spawnSync('dpkg', ['-s', name]).status !== 0);
+  if (missing.length === 0) return;
+  console.error(`Installing Debian's ${missing.join(', ')}: ${why}.`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const apt = process.getuid?.() === 0 ? ['apt-get'] : ['sudo', 'apt-get'];
+  for (const args of [
+    ['update', '-qq'],
+    ['install', '-y', '-qq', '--no-install-recommends', ...missing],
+  ])
+    run(apt[0], [...apt.slice(1), ...args], { env });
 }
 
 /** The version that a program prints of itself: the first number with dots. Not all of them end with 0 then. */
