@@ -1,7 +1,7 @@
 // Installs what the tests need from Debian, saying what; does nothing when all is there.
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { install } from './debian.mjs';
 
 const onPath = (name) =>
   (process.env.PATH ?? '').split(delimiter).some((directory) => existsSync(join(directory, name)));
@@ -20,16 +20,5 @@ const tools = [
 const missing = tools.filter(({ program }) => !onPath(program));
 for (const { package: name, reason } of missing)
   console.log(`Installing the Debian package ${name}: ${reason}.`);
-if (missing.length > 0) {
-  const asRoot = process.getuid?.() === 0 ? [] : ['sudo'];
-  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  for (const args of [
-    ['update', '-qq'],
-    ['install', '-y', '-qq', '--no-install-recommends', ...missing.map((tool) => tool.package)],
-  ]) {
-    const [command, ...rest] = [...asRoot, 'apt-get', ...args];
-    const { status, error } = spawnSync(command, rest, { env: environment, stdio: 'inherit' });
-    if (error !== undefined) console.error(`apt-get: ${error.message}`);
-    if (status !== 0) process.exit(status ?? 1);
-  }
-} else console.log(`Test tools are there: ${tools.map(({ program }) => program).join(', ')}.`);
+if (missing.length > 0) install(missing.map((tool) => tool.package));
+else console.log(`Test tools are there: ${tools.map(({ program }) => program).join(', ')}.`);

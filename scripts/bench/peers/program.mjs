@@ -1,5 +1,6 @@
 /** Programs that are measured: built or installed where missing, started, ended by their own process. */
 import { spawn, spawnSync } from 'node:child_process';
+import { install } from '../../debian.mjs';
 
 const TRY_AGAIN_MS = 100;
 const TRIES = 150;
@@ -55,13 +56,7 @@ export function installDebian(packages, why) {
   const missing = packages.filter((name) => spawnSync('dpkg', ['-s', name]).status !== 0);
   if (missing.length === 0) return;
   console.error(`Installing Debian's ${missing.join(', ')}: ${why}.`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const apt = process.getuid?.() === 0 ? ['apt-get'] : ['sudo', 'apt-get'];
-  for (const args of [
-    ['update', '-qq'],
-    ['install', '-y', '-qq', '--no-install-recommends', ...missing],
-  ])
-    run(apt[0], [...apt.slice(1), ...args], { env });
+  install(missing);
 }
 
 /** The version that a program prints of itself: the first number with dots. Not all of them end with 0 then. */
