@@ -241,10 +241,11 @@ fn gives_up(subscription: &mut Subscription, demand: &Demand, room: Room, now: I
     if demand.is_paused && !is_first {
         let since = subscription.starved_since;
         let has_rested = since.is_some_and(|since| now.saturating_duration_since(since) >= REST);
-        if room.is_tried && has_rested {
+        let is_resumed = room.is_tried && has_rested;
+        if is_resumed {
             subscription.starved_since = None;
         }
-        return !(room.is_tried && has_rested);
+        return !is_resumed;
     }
     if is_first && !room.hurts {
         subscription.starved_since = None;

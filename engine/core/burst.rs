@@ -7,16 +7,13 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
-use super::counters::{Counters, Discard};
+use super::counters::Discard;
 use super::outbox::Outbox;
 use super::pacing::{Held, Turn};
 use super::sending::{Copy, send};
-use super::session::Session;
 use super::source::Source;
-use super::timers::Timers;
 use super::{EncodingKey, Engine, SubscriptionKey, ahead};
 use crate::forward::encoding::Received;
-use crate::forward::subscription::Subscription;
 use crate::wire::rtp::Header;
 
 /// Packets of a burst: a frame's, but for key frames. All of them are in the encoding's cache.
@@ -98,25 +95,19 @@ impl Engine {
         for (turn, &subscriber) in subscribers.iter().enumerate() {
             ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
             let subscription = &mut self.subscriptions[subscriber];
-            let session = &mut self.sessions[subscription.session];
-            for (source, received) in &sources {
-                let recipient = Recipient {
-                    key: subscriber,
-                    encoding: key,
+            let mut recipient = Recipient {
+                key: subscriber,
+                encoding: key,
+                turn: Turn {
+                    session: &mut self.sessions[subscription.session],
                     subscription,
-                    session,
                     timers: &mut self.timers,
                     counters: &mut self.counters,
-                };
-                match recipient.take(source, received, &mut self.switched, outbox) {
-                    Ok(left) => self.counters.packets_forwarded += left,
-                    Err(reason) => {
-                        if reason == Discard::GaveWay {
-                            self.switched.push(subscriber);
-                        }
-                        self.counters.discard(reason);
-                    }
-                }
+                },
+                switched: &mut self.switched,
+            };
+            for (source, received) in &sources {
+                recipient.take(source, received, outbox);
             }
             outbox.flush_if_long();
         }
@@ -127,26 +118,38 @@ impl Engine {
 struct Recipient<'a> {
     key: SubscriptionKey,
     encoding: EncodingKey,
-    subscription: &'a mut Subscription,
-    session: &'a mut Session,
-    timers: &'a mut Timers,
-    counters: &'a mut Counters,
+    turn: Turn<'a>,
+    /// Those that left another encoding.
+    switched: &'a mut Vec<SubscriptionKey>,
 }
 
 impl Recipient<'_> {
+    #[inline]
+    fn take(&mut self, source: &Source<'_>, received: &Received, outbox: &mut Outbox) {
+        match self.send(source, received, outbox) {
+            Ok(left) => self.turn.counters.packets_forwarded += left,
+            Err(reason) => {
+                if reason == Discard::GaveWay {
+                    self.switched.push(self.key);
+                }
+                self.turn.counters.discard(reason);
+            }
+        }
+    }
+
     /// How many packets leave now: one, or none where it waits.
     ///
     /// # Errors
     /// Why this peer does not get it.
     #[inline]
-    fn take(
-        self,
+    fn send(
+        &mut self,
         source: &Source<'_>,
         received: &Received,
-        switched: &mut Vec<SubscriptionKey>,
         outbox: &mut Outbox,
     ) -> Result<u64, Discard> {
-        let mut rewritten = self.subscription.rewrite(
+        let turn = &mut self.turn;
+        let mut rewritten = turn.subscription.rewrite(
             self.encoding,
             source.payload_type,
             source.header.timestamp,
@@ -155,11 +158,10 @@ impl Recipient<'_> {
             source.now,
         )?;
         if rewritten.switched {
-            switched.push(self.key);
+            self.switched.push(self.key);
         }
-        rewritten.red = source.red_for(self.subscription);
-        let (subscription, session) = (self.subscription, self.session);
-        if session.pacer.is_full() {
+        rewritten.red = source.red_for(turn.subscription);
+        if turn.session.pacer.is_full() {
             let packet = Held {
                 subscriber: self.key,
                 encoding: self.encoding,
@@ -168,17 +170,12 @@ impl Recipient<'_> {
                 size: source.payload.len() as u16,
                 rewritten,
             };
-            let turn = Turn {
-                session,
-                subscription,
-                timers: self.timers,
-                counters: self.counters,
-            };
             match turn.take(packet, source.now)? {
                 Some(now) => rewritten = now,
                 None => return Ok(0),
             }
         }
+        let (subscription, session) = (&mut *turn.subscription, &mut *turn.session);
         let first = Copy::First;
         send(source, &rewritten, first, subscription, session, outbox).map(|()| 1)
     }

@@ -40,7 +40,7 @@ impl Turn<'_> {
     /// # Errors
     /// Too many wait.
     #[cold]
-    pub fn take(self, mut packet: Held, now: Instant) -> Result<Option<Rewritten>, Discard> {
+    pub fn take(&mut self, mut packet: Held, now: Instant) -> Result<Option<Rewritten>, Discard> {
         if packet.rewritten.switched {
             packet.rewritten.index = drop_unsent(
                 packet.subscriber,

@@ -11,7 +11,6 @@ use super::incoming::{learn_stream, restore};
 use super::outbox::Outbox;
 use super::redundancy::Content;
 use super::session::{ExtensionIds, Session};
-use super::source::Source;
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, requests};
 use crate::codec::Codec;
@@ -89,17 +88,18 @@ impl Engine {
         let Content {
             format, payload, ..
         } = content;
-        let source = Source::new(header, packet, &content, extensions, self.started, now);
-        let descriptor = source.values.dependency_descriptor;
+        let values = content.passed_values(header, packet, extensions);
+        let descriptor = values.dependency_descriptor;
+        let protects = format.codec == Codec::UlpFec;
         let received = encoding.receive(format, header, packet, payload, descriptor, now)?;
         let became_active = publication.note_packet(now);
         if !publication.mirrors.is_empty() {
             self.hand_over(key, packet);
         }
         self.after_receive(key, &received, became_active, now, outbox);
-        if source.codec == Codec::UlpFec {
+        if protects {
             self.fan_out_burst(now, outbox);
-            self.fan_out_protection(key, &source, &received, outbox);
+            self.fan_out_protection(key, (header, packet), &received, now, outbox);
         } else {
             self.burst.push(key, *header, received);
         }

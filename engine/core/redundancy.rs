@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::counters::Discard;
+use super::extensions::PassedValues;
 use super::outbox::{Outbox, SLOT_LEN};
 use super::sending::{Copy, Shape, send, write_header, write_payload};
 use super::session::ExtensionIds;
@@ -45,6 +46,20 @@ impl<'p, 'a> Content<'p, 'a> {
             payload,
             red: None,
         })
+    }
+
+    /// What passes on from the header; what protects others has their frame's values, but is no part of it.
+    #[inline]
+    pub fn passed_values(
+        &self,
+        header: &Header,
+        packet: &'a [u8],
+        extensions: &ExtensionIds,
+    ) -> PassedValues<'a> {
+        match self.format.codec {
+            Codec::UlpFec => PassedValues::default(),
+            _ => PassedValues::read(header, packet, extensions),
+        }
     }
 
     /// Blocks before the primary one repeat older packets, under no number by which they could be told: they are left.
@@ -89,16 +104,22 @@ impl Engine {
     pub(super) fn fan_out_protection(
         &mut self,
         key: EncodingKey,
-        source: &Source<'_>,
+        (header, packet): (&Header, &[u8]),
         received: &Received,
+        now: Instant,
         outbox: &mut Outbox,
     ) {
-        let protected = Protected::read(source.payload);
         let Some(encoding) = self.encodings.get(key) else {
             return;
         };
         let publication = &self.publications[encoding.publication];
         let incoming = self.incoming_extensions(publication);
+        let started = self.started;
+        let Some(source) = Source::kept(header, packet, publication, &incoming, started, now)
+        else {
+            return;
+        };
+        let protected = Protected::read(source.payload);
         let mut parity = [0; SLOT_LEN];
         for &subscriber in &encoding.subscriptions {
             let subscription = &mut self.subscriptions[subscriber];
@@ -117,8 +138,8 @@ impl Engine {
                     encoding,
                     publication,
                     incoming: &incoming,
-                    started: self.started,
-                    now: source.now,
+                    started,
+                    now,
                 };
                 shared.protect(protected, subscription, &session.extensions, &mut parity)
             });

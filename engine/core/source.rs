@@ -35,11 +35,6 @@ impl<'a> Source<'a> {
         started: Instant,
         now: Instant,
     ) -> Source<'a> {
-        // What protects others has their frame's values, but is no part of it.
-        let values = match content.format.codec {
-            Codec::UlpFec => PassedValues::default(),
-            _ => PassedValues::read(header, packet, extensions),
-        };
         Source {
             header,
             payload_type: content.format.payload_type,
@@ -47,7 +42,7 @@ impl<'a> Source<'a> {
             codec: content.format.codec,
             red: content.red,
             clock_rate: content.format.clock_rate,
-            values,
+            values: content.passed_values(header, packet, extensions),
             send_time: absolute_send_time(now.duration_since(started)),
             now,
         }

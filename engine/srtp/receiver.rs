@@ -41,7 +41,7 @@ pub struct Receiver {
 #[derive(Debug, Default)]
 struct Streams<const WORDS: usize> {
     windows: HashMap<u32, Stream<WORDS>, RandomState>,
-    accepted: u64,
+    turns: u64,
 }
 
 #[derive(Debug)]
@@ -52,21 +52,15 @@ struct Stream<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Streams<WORDS> {
+    /// That of the next packet among all.
     #[inline]
-    fn window(&self, ssrc: u32) -> Option<&Window<WORDS>> {
-        self.windows.get(&ssrc).map(|stream| &stream.window)
+    fn turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
     }
 
-    /// Marks a fresh index of an authentic packet as accepted.
-    #[inline]
-    fn accept(&mut self, ssrc: u32, index: u64) {
-        self.accepted += 1;
-        let newest = self.accepted;
-        if let Some(stream) = self.windows.get_mut(&ssrc) {
-            stream.window.accept(index);
-            stream.newest = newest;
-            return;
-        }
+    /// Begins a source's window at an authentic packet.
+    fn begin(&mut self, ssrc: u32, index: u64, newest: u64) {
         if self.windows.len() == MAX_STREAMS {
             let silent = self.windows.iter().min_by_key(|(_, stream)| stream.newest);
             if let Some((&silent, _)) = silent {
@@ -75,6 +69,15 @@ impl<const WORDS: usize> Streams<WORDS> {
         }
         let window = Window::starting_at(index);
         self.windows.insert(ssrc, Stream { window, newest });
+    }
+}
+
+impl<const WORDS: usize> Stream<WORDS> {
+    /// Marks a fresh index of an authentic packet as accepted.
+    #[inline]
+    fn accept(&mut self, index: u64, turn: u64) {
+        self.window.accept(index);
+        self.newest = turn;
     }
 }
 
@@ -96,8 +99,10 @@ impl Receiver {
         if packet.len() < header.header_len.saturating_add(self.rtp.tag_len()) {
             return Err(Rejected::TooShort);
         }
-        let index = match self.rtp_streams.window(header.ssrc) {
-            Some(window) => {
+        let turn = self.rtp_streams.turn();
+        let known = self.rtp_streams.windows.get_mut(&header.ssrc);
+        let index = match &known {
+            Some(Stream { window, .. }) => {
                 let index = estimate_index(window.highest(), header.sequence_number);
                 index
                     .filter(|index| window.is_fresh(*index))
@@ -109,7 +114,10 @@ impl Receiver {
             .rtp
             .open_rtp(packet, header.header_len, index)
             .ok_or(Rejected::NotAuthentic)?;
-        self.rtp_streams.accept(header.ssrc, index);
+        match known {
+            Some(stream) => stream.accept(index, turn),
+            None => self.rtp_streams.begin(header.ssrc, index, turn),
+        }
         Ok(len)
     }
 
@@ -123,15 +131,21 @@ impl Receiver {
             return Err(Rejected::TooShort);
         }
         let index = self.rtcp.rtcp_index(packet).ok_or(Rejected::NotAuthentic)?;
-        let window = self.rtcp_streams.window(ssrc);
-        if window.is_some_and(|window| !window.is_fresh(u64::from(index))) {
+        let turn = self.rtcp_streams.turn();
+        let known = self.rtcp_streams.windows.get_mut(&ssrc);
+        if let Some(Stream { window, .. }) = &known
+            && !window.is_fresh(u64::from(index))
+        {
             return Err(Rejected::Replayed);
         }
         let len = self
             .rtcp
             .open_rtcp(packet, index)
             .ok_or(Rejected::NotAuthentic)?;
-        self.rtcp_streams.accept(ssrc, u64::from(index));
+        match known {
+            Some(stream) => stream.accept(u64::from(index), turn),
+            None => self.rtcp_streams.begin(ssrc, u64::from(index), turn),
+        }
         Ok(len)
     }
 }
