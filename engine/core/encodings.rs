@@ -49,7 +49,7 @@ impl Engine {
             // One that is not connected asks once it is: the answer to a request before that would be lost,
             // and the publisher would pass over the next request.
             if has[1] != wanted && self.is_connected(key) {
-                self.want_key_frame_for_joined(encoding, now);
+                self.want_key_frame_of(encoding, now);
             }
         }
     }
@@ -175,10 +175,10 @@ impl Engine {
     }
 
     /// A subscriber waits for this encoding's key frame.
-    pub(super) fn want_key_frame_for_joined(&mut self, key: EncodingKey, now: Instant) {
+    pub(super) fn want_key_frame_of(&mut self, key: EncodingKey, now: Instant) {
         let publication = self.encodings[key].publication;
         if self.publications[publication].settings.kind == MediaKind::Video {
-            self.encodings[key].key_frames.want_for_joined(now);
+            self.encodings[key].key_frames.want(now);
             self.timers.add(now, Timer::Encoding(key));
         }
     }

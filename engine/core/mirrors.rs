@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::counters::Counters;
 use super::handover::{Description, Handover};
 use super::outbox::Outbox;
+use super::timers::Timer;
 use super::{Discard, EncodingKey, Engine, PublicationKey};
 use crate::forward::encoding::SenderClock;
 use crate::forward::publication::{Mirror, Origin, Publication};
@@ -57,9 +58,9 @@ impl Engine {
             }
             Handover::KeyFrame { source } => {
                 if let Some(encoding) = self.encodings.get_mut(source) {
-                    // The mirror keeps the pace of those that repeat themselves.
-                    encoding.key_frames.want_for_joined(now);
-                    self.encoding_due(source, now, outbox);
+                    encoding.key_frames.want(now);
+                    // Not at once: a mirror asks for several encodings one after the other.
+                    self.timers.add(now, Timer::Encoding(source));
                 }
             }
             Handover::Lost { source, numbers } => self.hand_over_again(from, source, &numbers, now),
@@ -335,19 +336,24 @@ impl Engine {
         }
     }
 
-    /// Asks the publisher's worker for what the publisher of another encoding is asked itself.
+    /// Asks the publisher's worker for what the publisher of another publication is asked itself: packets of an encoding,
+    /// and key frames.
     pub(super) fn ask_worker(
         &mut self,
-        (worker, source): (u16, EncodingKey),
+        key: EncodingKey,
         lost: Vec<u16>,
-        wants_key_frame: bool,
+        to_refresh: &[EncodingKey],
     ) {
-        if !lost.is_empty() {
+        if !lost.is_empty()
+            && let Some((worker, source)) = self.source_of(key)
+        {
             let numbers = lost;
             self.tell_worker(worker, Handover::Lost { source, numbers });
         }
-        if wants_key_frame {
-            self.tell_worker(worker, Handover::KeyFrame { source });
+        for &encoding in to_refresh {
+            if let Some((worker, source)) = self.source_of(encoding) {
+                self.tell_worker(worker, Handover::KeyFrame { source });
+            }
         }
     }
 }

@@ -423,7 +423,7 @@ impl Engine {
         for index in 0..self.sessions[key].subscriptions.len() {
             let subscription = self.sessions[key].subscriptions[index];
             if let Some(encoding) = self.subscriptions[subscription].decoding() {
-                self.want_key_frame_for_joined(encoding, now);
+                self.want_key_frame_of(encoding, now);
             }
         }
     }

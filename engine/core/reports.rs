@@ -71,42 +71,70 @@ impl Engine {
         let Some(ssrc) = encoding.ssrc else {
             return;
         };
-        let publication = &self.publications[encoding.publication];
-        let settings = &publication.settings;
+        let owner = encoding.publication;
+        let publication = &self.publications[owner];
         let mut lost = Vec::new();
         let given_up = encoding.losses.collect_due(now, &mut lost);
         // Nobody sends what only protects again, so it may be that which is missing: decoders ask if it is not.
-        if given_up && settings.kind == MediaKind::Video && publication.protection().is_none() {
+        let is_video = publication.settings.kind == MediaKind::Video;
+        if given_up && is_video && publication.protection().is_none() {
             encoding.key_frames.want(now);
         }
-        let wants_key_frame = encoding.key_frames.take_due(now);
+        let session = publication.session();
+        let to_refresh = self.take_key_frames_due(key, now);
+        let encoding = &mut self.encodings[key];
         let due = encoding.next_due();
         self.timers
             .arm(&mut encoding.timer, due, Timer::Encoding(key));
-        let Some(session) = publication.session() else {
-            if let Some(source) = self.source_of(key) {
-                self.ask_worker(source, lost, wants_key_frame);
-            }
-            return;
+        let Some(session) = session else {
+            return self.ask_worker(key, lost, &to_refresh);
         };
-        if !lost.is_empty() || wants_key_frame {
+        if !lost.is_empty() || !to_refresh.is_empty() {
             rtcp::push_receiver_report(&mut self.rtcp, FEEDBACK_SSRC, &[]);
         }
         if !lost.is_empty() {
             rtcp::push_nack(&mut self.rtcp, FEEDBACK_SSRC, ssrc, &lost);
         }
-        if wants_key_frame {
-            if settings.formats.iter().any(|format| format.pli) {
-                rtcp::push_pli(&mut self.rtcp, FEEDBACK_SSRC, ssrc);
-            } else if settings.formats.iter().any(|format| format.fir) {
-                encoding.fir_sequence = encoding.fir_sequence.wrapping_add(1);
-                rtcp::push_fir(&mut self.rtcp, FEEDBACK_SSRC, ssrc, encoding.fir_sequence);
-            }
-            self.counters.key_frames_requested += 1;
+        for encoding in to_refresh {
+            self.push_key_frame_request(encoding);
         }
         if !self.rtcp.is_empty() {
             self.send_rtcp(session, outbox);
         }
+    }
+
+    /// The encodings to ask for with this one that is due, if it is and its publication's pace allows a request.
+    fn take_key_frames_due(&mut self, key: EncodingKey, now: Instant) -> Vec<EncodingKey> {
+        let publication = &mut self.publications[self.encodings[key].publication];
+        let pace = &mut publication.key_frame_pace;
+        if !self.encodings[key].key_frames.take_due(now, pace) {
+            return Vec::new();
+        }
+        let mut taken = vec![key];
+        for &other in &publication.encodings {
+            let encoding = &mut self.encodings[other];
+            if encoding.ssrc.is_some() && encoding.key_frames.take_due(now, pace) {
+                taken.push(other);
+            }
+        }
+        pace.asked(now);
+        taken
+    }
+
+    /// As the publisher understands it: PLI (RFC 4585 section 6.3.1), else FIR (RFC 5104 section 4.3.1).
+    fn push_key_frame_request(&mut self, key: EncodingKey) {
+        let encoding = &mut self.encodings[key];
+        let Some(ssrc) = encoding.ssrc else {
+            return;
+        };
+        let formats = &self.publications[encoding.publication].settings.formats;
+        if formats.iter().any(|format| format.pli) {
+            rtcp::push_pli(&mut self.rtcp, FEEDBACK_SSRC, ssrc);
+        } else if formats.iter().any(|format| format.fir) {
+            encoding.fir_sequence = encoding.fir_sequence.wrapping_add(1);
+            rtcp::push_fir(&mut self.rtcp, FEEDBACK_SSRC, ssrc, encoding.fir_sequence);
+        }
+        self.counters.key_frames_requested += 1;
     }
 
     /// Looks at a publication again when it would be silent.

@@ -2,36 +2,39 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two requests, whoever asks.
+/// Between two requests of a publication, whoever asks and for whichever encoding: a key frame costs all its subscribers.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A subscriber that joins does not wait for the interval, unless one was asked for just now: libwebrtc passes over
-/// a request within 300 ms of the last key frame, and the next one would only be due after the interval.
-const JOIN_INTERVAL: Duration = Duration::from_millis(350);
 /// Requests without a key frame in return; an encrypted payload may never show one.
 const MAX_REQUESTS: u8 = 6;
 
-/// The requests of one publication.
+/// When the peer that sends a publication may be asked again.
+#[derive(Default)]
+pub struct KeyFramePace {
+    last: Option<Instant>,
+}
+
+impl KeyFramePace {
+    /// The peer was asked, in one packet for all encodings that wanted it.
+    pub fn asked(&mut self, now: Instant) {
+        self.last = Some(now);
+    }
+
+    fn opens(&self) -> Option<Instant> {
+        self.last.map(|last| last + INTERVAL)
+    }
+}
+
+/// What is wanted of one encoding.
 #[derive(Default)]
 pub struct KeyFrameRequests {
-    last: Option<Instant>,
     due: Option<Instant>,
     unanswered: u8,
 }
 
 impl KeyFrameRequests {
-    /// A subscriber cannot decode.
+    /// A subscriber cannot decode, or waits for its first picture.
     pub fn want(&mut self, now: Instant) {
-        self.want_within(now, INTERVAL);
-    }
-
-    /// A subscriber joined.
-    pub fn want_for_joined(&mut self, now: Instant) {
-        self.want_within(now, JOIN_INTERVAL);
-    }
-
-    fn want_within(&mut self, now: Instant, interval: Duration) {
-        let earliest = self.last.map_or(now, |last| (last + interval).max(now));
-        self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
+        self.due = Some(self.due.map_or(now, |due| due.min(now)));
         self.unanswered = 0;
     }
 
@@ -46,12 +49,15 @@ impl KeyFrameRequests {
         self.due
     }
 
-    /// Whether to send a request now.
-    pub fn take_due(&mut self, now: Instant) -> bool {
+    /// Whether to ask now; where that is too soon, it is due as soon as it may be.
+    pub fn take_due(&mut self, now: Instant, pace: &KeyFramePace) -> bool {
         if self.due.is_none_or(|due| due > now) {
             return false;
         }
-        self.last = Some(now);
+        if let Some(opens) = pace.opens().filter(|&opens| opens > now) {
+            self.due = Some(opens);
+            return false;
+        }
         self.unanswered += 1;
         self.due = (self.unanswered < MAX_REQUESTS).then(|| now + INTERVAL);
         true
@@ -65,37 +71,44 @@ mod tests {
     #[test]
     fn many_askers_make_one_request_an_interval() {
         let start = Instant::now();
-        let mut requests = KeyFrameRequests::default();
+        let (mut requests, mut pace) = (KeyFrameRequests::default(), KeyFramePace::default());
         let mut sent = 0;
         for ms in 0..2000 {
             let now = start + Duration::from_millis(ms);
             requests.want(now);
-            sent += usize::from(requests.take_due(now));
+            if requests.take_due(now, &pace) {
+                pace.asked(now);
+                sent += 1;
+            }
         }
         assert_eq!(sent, 2);
     }
 
     #[test]
-    fn a_joining_subscriber_is_served_at_once() {
+    fn what_another_encoding_asked_for_just_now_delays_a_request() {
         let start = Instant::now();
-        let mut requests = KeyFrameRequests::default();
-        requests.want(start);
-        assert!(requests.take_due(start));
-        requests.arrived();
-        let later = start + JOIN_INTERVAL;
-        requests.want_for_joined(later);
-        assert!(requests.take_due(later));
+        let (mut requests, mut pace) = (KeyFrameRequests::default(), KeyFramePace::default());
+        pace.asked(start);
+        let soon = start + Duration::from_millis(400);
+        requests.want(soon);
+        assert!(!requests.take_due(soon, &pace));
+        let due = start + INTERVAL;
+        assert_eq!(requests.next_due(), Some(due));
+        assert!(requests.take_due(due, &pace));
     }
 
     #[test]
     fn an_unanswered_request_is_repeated_and_then_given_up() {
         let mut now = Instant::now();
-        let mut requests = KeyFrameRequests::default();
+        let (mut requests, mut pace) = (KeyFrameRequests::default(), KeyFramePace::default());
         requests.want(now);
         let mut sent = 0;
         while let Some(due) = requests.next_due() {
             now = due;
-            sent += u8::from(requests.take_due(now));
+            if requests.take_due(now, &pace) {
+                pace.asked(now);
+                sent += 1;
+            }
         }
         assert_eq!(sent, MAX_REQUESTS);
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::key_frame::KeyFramePace;
 use crate::codec::Codec;
 use crate::core::{EncodingKey, ExtensionIds, PublicationKey, SessionKey, SubscriptionKey};
 
@@ -136,6 +137,8 @@ pub struct Publication {
     pub silence_timer: Option<Instant>,
     /// When the engine looks at the encodings' rates next.
     pub layers_timer: Option<Instant>,
+    /// Of the requests for key frames of all its encodings.
+    pub key_frame_pace: KeyFramePace,
 }
 
 impl Publication {
@@ -151,6 +154,7 @@ impl Publication {
             last_packet: now,
             silence_timer: None,
             layers_timer: None,
+            key_frame_pace: KeyFramePace::default(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! Simulcast: each subscriber gets one plain stream, whichever encoding is in it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::peer::{self, Laboratory, SUBSCRIBER_SSRC};
 use super::{VP8_DELTA, VP8_KEY};
 use crate::codec::Codec;
 use crate::link::proto;
+use crate::wire::rtcp;
 
 const MID: u8 = 1;
 const RID: u8 = 2;
@@ -138,13 +139,63 @@ fn the_preferred_encoding_is_sent_and_only_its_key_frame_is_asked_for() {
     assert_eq!(call.got(), [1, 1]);
 }
 
+/// Viewers who join one after the other, switch and cannot decode: all encodings together are asked for once a second.
+#[test]
+fn a_publisher_is_asked_once_a_second_whatever_the_number_of_subscribers_and_encodings() {
+    const STEP: Duration = Duration::from_millis(20);
+    const NAMES: [&str; 8] = ["", "b", "c", "d", "e", "f", "g", "h"];
+    let mut call = Simulcast::new(true, Some(wish("f", false, false)));
+    let mut viewers = vec![call.subscriber];
+    let mut asked: Vec<(Instant, Vec<u32>)> = Vec::new();
+    for step in 0..250 {
+        if step % 15 == 7 && viewers.len() < NAMES.len() {
+            let rid = RIDS[viewers.len() % RIDS.len()];
+            viewers.push(call.lab.join(NAMES[viewers.len()], |table| {
+                table.subscriptions.push(proto::Subscription {
+                    encoding_choice: Some(wish(rid, false, false)),
+                    ..peer::subscription()
+                });
+            }));
+        }
+        for &viewer in &viewers {
+            call.lab.send_rtcp(viewer, |packet| {
+                rtcp::push_pli(packet, 1, SUBSCRIBER_SSRC);
+            });
+        }
+        let now = call.lab.now();
+        let is_answered = asked.last().is_some_and(|(at, _)| *at == now);
+        for (encoding, payload) in [(0, b'f'), (1, b'h'), (2, b'q')] {
+            let frame = if is_answered { VP8_KEY } else { VP8_DELTA };
+            call.send(encoding, &[], &[frame, &[payload]].concat());
+        }
+        call.lab.advance(STEP);
+        let ssrcs = call.lab.feedback(call.publisher).pli_ssrcs;
+        if !ssrcs.is_empty() {
+            asked.push((call.lab.now(), ssrcs));
+        }
+    }
+    assert_eq!(asked[0].1, [1000], "nobody watches the others yet");
+    assert!((4..=6).contains(&asked.len()), "{asked:?}");
+    for pair in asked.windows(2) {
+        assert!(
+            pair[1].0 - pair[0].0 + STEP >= Duration::from_secs(1),
+            "{asked:?}"
+        );
+        let mut ssrcs = pair[1].1.clone();
+        ssrcs.sort_unstable();
+        assert_eq!(ssrcs, [1000, 1001, 1002]);
+    }
+}
+
 #[test]
 fn another_wish_switches_at_a_key_frame_with_continuous_numbers() {
     let mut call = Simulcast::new(true, Some(wish("h", false, false)));
     call.frames(true, &[0, 1, 2]);
     call.frames(true, &[0, 1, 2]);
     call.wish(Some(wish("q", false, false)));
-    call.frames(false, &[0, 1, 2]);
+    call.frames(false, &[0]);
+    call.lab.advance(Duration::from_secs(1));
+    call.frames(false, &[1, 2]);
     assert!(call.lab.feedback(call.publisher).pli_ssrcs.contains(&1002));
     call.frames(true, &[0, 1, 2]);
     call.frames(false, &[0, 1, 2]);

@@ -369,6 +369,7 @@ fn without_retransmissions_a_paused_picture_is_tried_again_now_and_then() {
     video.rtx_ssrc = None;
     video.formats[0].rtx_payload_type = None;
     let mut call = Call::with(3e6, &video);
+    call.lab.take_repeats(call.viewer);
     call.run(8.0);
     call.rate = 130e3;
     call.run(6.0);
