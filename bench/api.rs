@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::arguments::Plan;
 
+/// Of one request.
+pub const MAX_TRACKS: usize = 64;
+
 /// One app of one server.
 #[derive(Clone)]
 pub struct Api {
@@ -34,34 +37,39 @@ impl Api {
         text(&answer["sessionId"])
     }
 
-    /// Publishes the offer's only m-line and gives the answer's SDP.
+    /// Publishes the offer's m-lines, by mid and name, and gives the answer's SDP.
     pub fn push(
         &self,
         session: &str,
         offer: &str,
-        mid: &str,
-        name: &str,
+        tracks: &[(&str, &str)],
     ) -> Result<String, String> {
+        let tracks: Vec<Value> = (tracks.iter())
+            .map(|(mid, name)| json!({ "location": "local", "mid": mid, "trackName": name }))
+            .collect();
         let body = json!({
             "sessionDescription": { "type": "offer", "sdp": offer },
-            "tracks": [{ "location": "local", "mid": mid, "trackName": name }],
+            "tracks": tracks,
         });
         let answer = self.send("POST", &format!("/sessions/{session}/tracks/new"), &body)?;
         text(&answer["sessionDescription"]["sdp"])
     }
 
-    /// Pulls a track and gives the SDP of the server's offer, or of its answer where `offer` is ours: some servers
+    /// Pulls a track, of its encodings the one with this rid while the way carries it, and gives the SDP of the server's offer, or of its answer where `offer` is ours: some servers
     /// that are measured beside Switchyard take offers only.
     pub fn pull(
         &self,
         session: &str,
         publisher: &str,
         name: &str,
+        rid: Option<&str>,
         offer: Option<&str>,
     ) -> Result<String, String> {
-        let mut body = json!({
-            "tracks": [{ "location": "remote", "sessionId": publisher, "trackName": name }],
-        });
+        let mut track = remote(publisher, name);
+        if let Some(rid) = rid {
+            track["simulcast"] = json!({ "preferredRid": rid, "priorityOrdering": "asciibetical" });
+        }
+        let mut body = json!({ "tracks": [track] });
         if let Some(sdp) = offer {
             body["sessionDescription"] = json!({ "type": "offer", "sdp": sdp });
         }
@@ -69,15 +77,10 @@ impl Api {
         text(&answer["sessionDescription"]["sdp"])
     }
 
-    /// Pulls one track of each of the publishers and gives the SDP of the server's offer.
-    pub fn pull_all<'a>(
-        &self,
-        session: &str,
-        publishers: impl Iterator<Item = &'a str>,
-        name: &str,
-    ) -> Result<String, String> {
-        let tracks: Vec<Value> = publishers
-            .map(|id| json!({ "location": "remote", "sessionId": id, "trackName": name }))
+    /// Pulls tracks, by session and name, `MAX_TRACKS` at most, and gives the SDP of the server's offer.
+    pub fn pull_all(&self, session: &str, tracks: &[(&str, &str)]) -> Result<String, String> {
+        let tracks: Vec<Value> = (tracks.iter())
+            .map(|(publisher, name)| remote(publisher, name))
             .collect();
         let path = format!("/sessions/{session}/tracks/new");
         let answer = self.send("POST", &path, &json!({ "tracks": tracks }))?;
@@ -196,6 +199,10 @@ impl Api {
             ))
         }
     }
+}
+
+fn remote(publisher: &str, name: &str) -> Value {
+    json!({ "location": "remote", "sessionId": publisher, "trackName": name })
 }
 
 fn text(value: &Value) -> Result<String, String> {

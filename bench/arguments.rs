@@ -15,6 +15,10 @@ Prints a line of JSON for each measurement.
   --subscribers N  sessions that pull each of these tracks (50)
   --media KIND     video or audio (video)
   --bits N         bits a second of a video track (2500000)
+  --fps N          frames a second of it (30)
+  --interval N     milliseconds of an audio packet (20)
+  --simulcast K    on: each publishes three encodings, of all, a quarter and a sixteenth of the bits, and of its
+                   subscribers each asks for one of them, by turns; ends with an error where they get another one (off)
   --seconds N      of each measurement (10)
   --sample N       decrypt every Nth packet of a subscriber, and take its latency (1)
   --bind IP        the address of publishers and subscribers (127.0.0.1)
@@ -26,7 +30,6 @@ Prints a line of JSON for each measurement.
                    then measure 10, 50 and 90 % of that
   --datachannels   instead: messages of one publisher to more and more subscribers, and some that stop reading
   --meeting        instead: --subscribers participants, who publish audio and pull everybody else's
-  --interval N     milliseconds of an audio packet in a meeting (20)
   --idle N,N       instead: sessions that hold a track of a muted publisher, first so many, then so many
   --control-pid N  control's process: its memory and CPU count for idle sessions
   --limit          instead: how fast this machine encrypts and sends with no server around it";
@@ -54,8 +57,8 @@ pub struct Plan {
     pub profile: Option<String>,
     /// Subscribers offer, not the server.
     pub offers: bool,
-    /// Of an audio packet in a meeting, in milliseconds.
-    pub interval: u64,
+    /// Of an audio packet, in milliseconds.
+    pub interval: u32,
     pub control_pid: Option<u32>,
 }
 
@@ -71,6 +74,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let (mut base, mut app, mut secret, mut pid) = (None, None, None, None);
     let (mut publishers, mut subscribers, mut seconds, mut sample) = (1, 50, 10, 1);
     let (mut bits, mut audio, mut search, mut limit) = (2_500_000, false, false, false);
+    let (mut fps, mut simulcast) = (30, false);
     let (mut offers, mut congestion) = (false, true);
     let mut bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (mut interval, mut control_pid) = (20, None);
@@ -92,7 +96,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                     "--secret" => secret = Some(value),
                     "--pid" => pid = Some(number(&value)? as u32),
                     "--control-pid" => control_pid = Some(number(&value)? as u32),
-                    "--interval" => interval = number(&value)?.max(1),
+                    "--interval" => interval = number(&value)?.clamp(1, 120) as u32,
                     "--publishers" => publishers = number(&value)? as usize,
                     "--subscribers" => subscribers = number(&value)? as usize,
                     "--seconds" => seconds = number(&value)?,
@@ -108,12 +112,19 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                     "--threads" => threads = number(&value)? as usize,
                     "--profile" => profile = Some(value),
                     "--bits" => bits = number(&value)?,
+                    "--fps" => fps = number(&value)?.clamp(1, 90) as u32,
+                    "--simulcast" if value == "on" => simulcast = true,
+                    "--simulcast" if value == "off" => simulcast = false,
                     "--media" if value == "audio" => audio = true,
                     "--media" if value == "video" => audio = false,
                     _ => return Err(format!("cannot use {name} {value}")),
                 }
             }
         }
+    }
+    if simulcast && (audio || sample > u64::from(fps)) {
+        // Subscribers of the least encoding have a packet a frame.
+        return Err("--simulcast is of video, and needs a --sample each second".into());
     }
     if limit {
         return Ok(Arguments::Limit { seconds });
@@ -126,9 +137,13 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         publishers,
         subscribers,
         media: if audio {
-            Media::Audio
+            Media::Audio { interval }
         } else {
-            Media::Video { bits }
+            Media::Video {
+                bits,
+                fps,
+                simulcast,
+            }
         },
         seconds,
         sample,

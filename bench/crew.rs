@@ -7,7 +7,7 @@ use crate::api::Api;
 use crate::arguments::Plan;
 use crate::figures::{Figures, Part};
 use crate::load::{Load, SETTLE};
-use crate::measuring::{Share, Window, seen, watch};
+use crate::measuring::{CLIMB, Share, WARM_UP, Window, seen, watch};
 use crate::process;
 
 enum Job {
@@ -26,6 +26,7 @@ pub struct Crew {
     members: Vec<Member>,
     pid: u32,
     subscribers: usize,
+    encodings: usize,
     samples: Option<String>,
     bytes_per_subscriber: u64,
 }
@@ -42,6 +43,7 @@ impl Crew {
             members: members.collect(),
             pid: plan.pid,
             subscribers: plan.subscribers,
+            encodings: plan.media.encodings(),
             samples: plan.profile.clone(),
             bytes_per_subscriber: 0,
         };
@@ -58,7 +60,8 @@ impl Crew {
 
     /// Lets so many of the publishers send for so long.
     pub fn measure(&mut self, publishers: usize, seconds: u64) -> Result<Figures, String> {
-        let window = Window::after_warming_up(seconds);
+        let warm_up = if self.encodings > 1 { CLIMB } else { WARM_UP };
+        let window = Window::after(warm_up, seconds);
         let watch = watch(self.pid, window, self.samples.clone());
         for (first, member) in self.members.iter().enumerate() {
             let share = Share {
@@ -72,6 +75,7 @@ impl Crew {
         Ok(Figures {
             publishers,
             subscribers: self.subscribers,
+            encodings: self.encodings,
             used: seen(watch)?,
             bytes_per_subscriber: self.bytes_per_subscriber,
             part,
@@ -118,7 +122,7 @@ fn work(
     let api = Api::new(plan);
     let mut load = Load::new(plan)?;
     let sessions = (0..publishers)
-        .map(|_| load.publish(&api, plan.media))
+        .map(|_| load.publish(&api, &[plan.media]))
         .collect::<Result<Vec<_>, _>>()?;
     load.run(SETTLE)?;
     let mut done = Some(Part::default());

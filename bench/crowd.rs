@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use switchyard_engine::dtls::Certificate;
 use switchyard_engine::wire::demux::{DatagramKind, classify};
-use switchyard_engine::wire::rtcp::{self, Packet};
 use switchyard_engine::wire::rtp::Header;
 
 use crate::api::Api;
@@ -138,7 +137,7 @@ impl Crowd {
         let fingerprint = self.certificate.sha256();
         for _ in 0..count {
             let session = self.api.new_session()?;
-            let offered = sdp::read(&self.api.pull(&session, publisher, name, None)?)?;
+            let offered = sdp::read(&self.api.pull(&session, publisher, name, None, None)?)?;
             let endpoint = self.add_endpoint(Vec::new())?;
             let answer = sdp::answer(&endpoint.own(&fingerprint), &offered);
             self.api.renegotiate(&session, &answer)?;
@@ -157,7 +156,7 @@ impl Crowd {
                 let session = self.api.new_session()?;
                 let endpoint = self.add_endpoint(streams)?;
                 let offer = room::offer(&endpoint.own(&fingerprint), name, participant, bits.len());
-                let answer = sdp::read(&self.api.push(&session, &offer, sdp::MID, name)?)?;
+                let answer = sdp::read(&self.api.push(&session, &offer, &[(sdp::MID, name)])?)?;
                 self.begin(&answer, true)?;
                 tracks.push(json!({ "sessionId": session, "trackName": name }));
             }
@@ -275,20 +274,10 @@ impl Crowd {
                         endpoint.arrived(&header, datagram, at_us);
                         seen.packet(header.ssrc, header.sequence_number, now);
                     }
-                    DatagramKind::Rtcp => {
-                        let Some(receiver) = &mut endpoint.receiver else {
-                            return;
-                        };
-                        let Ok(length) = receiver.unprotect_rtcp(datagram) else {
-                            return;
-                        };
-                        for packet in rtcp::parse(&datagram[..length]) {
-                            if let Ok(Packet::Pli { media_ssrc }) = packet {
-                                let asked = streams.iter_mut().filter(|s| s.ssrc == media_ssrc);
-                                asked.for_each(Stream::want_key_frame);
-                            }
-                        }
-                    }
+                    DatagramKind::Rtcp => endpoint.key_frames_wanted(datagram, |ssrc| {
+                        let asked = streams.iter_mut().filter(|stream| stream.ssrc == ssrc);
+                        asked.for_each(Stream::want_key_frame);
+                    }),
                     DatagramKind::Stun => endpoint.take_stun(datagram, source),
                     DatagramKind::Dtls => endpoint.take_dtls(certificate, now, datagram),
                     _ => {}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use switchyard_engine::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
 use switchyard_engine::srtp;
 use switchyard_engine::wire::rtcp::transport_feedback::Arrivals;
-use switchyard_engine::wire::rtcp::{self, ReportBlock};
+use switchyard_engine::wire::rtcp::{self, Packet, ReportBlock};
 use switchyard_engine::wire::rtp::Header;
 use switchyard_net as net;
 
@@ -41,6 +41,8 @@ pub struct Endpoint {
     /// Present once connected.
     pub sender: Option<srtp::Sender>,
     pub receiver: Option<srtp::Receiver>,
+    /// Of the encodings of the track that it pulled, the one that it asked for.
+    pub encoding: usize,
     /// Packets of media that came, and those that repeated some: a server fills probes with them.
     pub packets: u64,
     pub repeated: u64,
@@ -77,6 +79,7 @@ impl Endpoint {
             association: None,
             sender: None,
             receiver: None,
+            encoding: 0,
             packets: 0,
             repeated: 0,
             repeats: Vec::new(),
@@ -112,6 +115,11 @@ impl Endpoint {
             is_controlling: offered || described.is_lite,
         });
         self.next_check = now;
+        self.expect(described);
+    }
+
+    /// Takes what comes as the server describes it.
+    pub fn expect(&mut self, described: &Described) {
         self.transport_extension = described.transport_extension.unwrap_or(0);
         self.repeats.clone_from(&described.repeats);
     }
@@ -206,6 +214,19 @@ impl Endpoint {
             if self.is_secured {
                 // Takes the messages out of it; its own records it sends again when asked for.
                 dtls.poll(|_| {});
+            }
+        }
+    }
+
+    /// Gives each SSRC of which RTCP asks for a key frame.
+    pub fn key_frames_wanted(&mut self, datagram: &mut [u8], mut each: impl FnMut(u32)) {
+        let receiver = self.receiver.as_mut();
+        let length = receiver.and_then(|receiver| receiver.unprotect_rtcp(datagram).ok());
+        for packet in rtcp::parse(&datagram[..length.unwrap_or(0)]) {
+            match packet {
+                Ok(Packet::Pli { media_ssrc }) => each(media_ssrc),
+                Ok(Packet::Fir { entries }) => entries.for_each(|(ssrc, _)| each(ssrc)),
+                _ => {}
             }
         }
     }

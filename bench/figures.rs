@@ -7,7 +7,7 @@ use crate::measuring::Used;
 /// What the endpoints of one thread, or of all, saw in a measurement.
 #[derive(Default)]
 pub struct Part {
-    /// What the publishers sent, times their subscribers.
+    /// What the publishers sent, times the subscribers that asked for it.
     pub expected: u64,
     /// What subscribers received of it.
     pub packets: u64,
@@ -16,6 +16,8 @@ pub struct Part {
     /// Messages for which the generator's own sockets had no room.
     pub dropped: u64,
     pub unreadable: u64,
+    /// Packets of another encoding than their subscriber asked for, of those that were decrypted.
+    pub astray: u64,
     /// Microseconds from a packet's leaving to its arrival.
     pub latencies: Vec<u32>,
     /// Microseconds by which the generator sent frames too late.
@@ -30,6 +32,7 @@ impl Part {
         self.repeated += other.repeated;
         self.dropped += other.dropped;
         self.unreadable += other.unreadable;
+        self.astray += other.astray;
         self.latencies.extend(other.latencies);
         self.late.extend(other.late);
     }
@@ -39,6 +42,8 @@ impl Part {
 pub struct Figures {
     pub publishers: usize,
     pub subscribers: usize,
+    /// Of each track.
+    pub encodings: usize,
     pub part: Part,
     pub used: Used,
     pub bytes_per_subscriber: u64,
@@ -49,6 +54,20 @@ impl Figures {
     pub fn loss(&self) -> f64 {
         let lost = self.part.expected.saturating_sub(self.part.packets);
         lost as f64 / self.part.expected.max(1) as f64
+    }
+
+    /// An error where subscribers did not get the encoding that they asked for: the figures are of another load then.
+    pub fn settled(&self) -> Result<(), String> {
+        let Part {
+            astray, latencies, ..
+        } = &self.part;
+        match astray {
+            0 => Ok(()),
+            _ => Err(format!(
+                "{astray} of {} packets are not of the encoding that their subscriber asked for",
+                latencies.len()
+            )),
+        }
     }
 
     /// In microseconds.
@@ -69,7 +88,7 @@ impl Figures {
         let each = |seconds: f64| round(seconds * 1e6 / packets.max(1) as f64, 1000.0);
         let core = |used: f64| round(used / seconds * 100.0, 10.0);
         let repeated = self.part.repeated as f64 / packets.max(1) as f64;
-        json!({
+        let mut line = json!({
             "publishers": self.publishers,
             "subscribersEach": self.subscribers,
             "seconds": round(*seconds, 100.0),
@@ -86,7 +105,12 @@ impl Figures {
             "generatorLateUs": { "p50": late50, "p99": late99 },
             "kilobytesPerSubscriber": self.bytes_per_subscriber / 1024,
             "latencyUs": { "p50": p50, "p99": p99, "p999": p999, "worst": worst },
-        })
+        });
+        if self.encodings > 1 {
+            line["encodings"] = self.encodings.into();
+            line["otherEncoding"] = self.part.astray.into();
+        }
+        line
     }
 }
 

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::api::Api;
+use crate::api::{Api, MAX_TRACKS};
 use crate::arguments::Plan;
 use crate::figures::round;
-use crate::load::{Load, SETTLE, TRACK};
+use crate::load::{Load, SETTLE};
+use crate::measuring::{WARM_UP, Window};
 use crate::process;
-use crate::publisher::{Media, Publisher};
+use crate::publisher::Media;
 use crate::sdp;
 
 /// Long enough not to disturb, short enough that the track is not collected.
@@ -28,28 +29,35 @@ pub fn meeting(plan: &Plan) -> Result<(), String> {
     load.is_meeting = true;
     let before = process::resident_bytes(plan.pid)?;
     let participants = plan.subscribers;
+    let interval = plan.interval;
+    let media = [Media::Audio { interval }];
     let sessions = (0..participants)
-        .map(|_| load.publish(&api, Media::Audio))
+        .map(|_| load.publish(&api, &media))
         .collect::<Result<Vec<_>, _>>()?;
-    for publisher in &mut load.publishers {
-        publisher.audio_interval = Duration::from_millis(plan.interval);
-    }
     load.run(SETTLE)?;
     let fingerprint = load.certificate.sha256();
     for (index, session) in sessions.iter().enumerate() {
         let others = sessions.iter().filter(|&other| other != session);
-        let offer = api.pull_all(session, others.map(String::as_str), TRACK)?;
-        let own = load.endpoints[index].own(&fingerprint);
-        let answer = sdp::answer_all(&own, &offer, sdp::MID, Publisher::ssrc(index));
-        api.renegotiate(session, &answer)?;
-        // The publishers' packets must not stop for long.
-        load.turn()?;
+        let tracks: Vec<(&str, &str)> = others
+            .flat_map(|other| media.iter().map(move |one| (&**other, one.kind().name())))
+            .collect();
+        for tracks in tracks.chunks(MAX_TRACKS) {
+            let offer = api.pull_all(session, tracks)?;
+            load.endpoints[index].expect(&sdp::read(&offer)?);
+            let own = load.endpoints[index].own(&fingerprint);
+            let answer = sdp::answer_all(&own, &offer, &load.sending(index));
+            api.renegotiate(session, &answer)?;
+            // The publishers' packets must not stop for long.
+            load.turn()?;
+        }
     }
     load.subscribers = participants - 1;
     load.run(SETTLE)?;
     let grown = process::resident_bytes(plan.pid)?.saturating_sub(before);
     load.bytes_per_subscriber = grown / participants as u64;
-    let mut line = load.measure(participants, plan.seconds)?.json();
+    let tracks = load.publishers.len();
+    let window = Window::after(WARM_UP, plan.seconds);
+    let mut line = load.measure(tracks, window)?.json();
     line["intervalMs"] = plan.interval.into();
     println!("{line}");
     Ok(())
@@ -61,13 +69,18 @@ pub fn idle(plan: &Plan, sizes: &[usize]) -> Result<(), String> {
     let api = Api::new(plan);
     let mut load = Load::new(plan)?;
     load.only_checks = Some(Duration::from_secs(5));
-    let publisher = load.publish(&api, Media::Video { bits: 500_000 })?;
+    let media = Media::Video {
+        bits: 500_000,
+        fps: 30,
+        simulcast: false,
+    };
+    let publisher = load.publish(&api, &[media])?;
     load.run(SETTLE)?;
     load.publishers[0].idle_interval = IDLE_FRAME;
     let begun = Instant::now();
     for &size in sizes {
         let more = (size + 1).saturating_sub(load.endpoints.len());
-        load.subscribe(&api, &publisher, more, None)?;
+        load.subscribe(&api, &publisher, more, media, false)?;
         for (checks, interval) in CHECKS {
             load.only_checks = Some(interval);
             load.spread_checks(interval);

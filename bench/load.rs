@@ -6,19 +6,18 @@ use std::time::{Duration, Instant};
 
 use switchyard_engine::dtls::Certificate;
 use switchyard_engine::wire::demux::{DatagramKind, classify};
-use switchyard_engine::wire::rtcp::{self, Packet};
 use switchyard_engine::wire::rtp::Header;
 
 use crate::api::Api;
 use crate::arguments::Plan;
 use crate::endpoint::{Endpoint, FEEDBACK_INTERVAL};
-use crate::publisher::{Media, Publisher, STAMP};
+use crate::publisher::{self, Media, Publisher};
 use crate::sdp;
 use crate::sockets::{self, Sockets, text, turns};
 
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The name of each publisher's only track.
-pub const TRACK: &str = "track";
+/// Of a session's m-lines that publish.
+const MIDS: [&str; 2] = [sdp::MID, "1"];
 /// Before a measurement, and after it for what is still on its way.
 pub const SETTLE: Duration = Duration::from_millis(500);
 
@@ -32,6 +31,8 @@ pub struct Load {
     pub certificate: Certificate,
     pub endpoints: Vec<Endpoint>,
     pub publishers: Vec<Publisher>,
+    /// How many of the endpoints publish.
+    publishing: usize,
     sockets: Sockets,
     /// What arrival times count from, by the kernel's clock.
     epoch: Duration,
@@ -51,6 +52,8 @@ pub struct Load {
     pub subscribers: usize,
     /// Of the measurement that is under way: packets, and microseconds.
     pub unreadable: u64,
+    /// Packets of another encoding than the subscriber asked for, of those that were decrypted.
+    pub astray: u64,
     pub latencies: Vec<u32>,
     /// By how much frames were sent too late.
     pub late: Vec<u32>,
@@ -64,6 +67,7 @@ impl Load {
             certificate: Certificate::generate()?,
             endpoints: Vec::new(),
             publishers: Vec::new(),
+            publishing: 0,
             sockets: Sockets::new()?,
             epoch: sockets::clock(),
             is_meeting: false,
@@ -76,6 +80,7 @@ impl Load {
             congestion: plan.congestion,
             subscribers: plan.subscribers,
             unreadable: 0,
+            astray: 0,
             latencies: Vec::new(),
             late: Vec::new(),
             bytes_per_subscriber: 0,
@@ -89,9 +94,8 @@ impl Load {
         publishers: &[String],
         plan: &Plan,
     ) -> Result<(), String> {
-        let receive = plan.offers.then_some(plan.media);
         for publisher in publishers {
-            self.subscribe(api, publisher, plan.subscribers, receive)?;
+            self.subscribe(api, publisher, plan.subscribers, plan.media, plan.offers)?;
         }
         self.run(SETTLE)?;
         for publisher in &mut self.publishers {
@@ -100,36 +104,52 @@ impl Load {
         Ok(())
     }
 
-    /// Another publisher, connected; gives its session. Only subscribers may be added after it.
-    pub fn publish(&mut self, api: &Api, media: Media) -> Result<String, String> {
-        let index = self.publishers.len();
+    /// Another session that publishes a track of each of these kinds, named after it, connected; gives its ID. Subscribers
+    /// may be added only after all of them.
+    pub fn publish(&mut self, api: &Api, media: &[Media]) -> Result<String, String> {
         let session = api.new_session()?;
+        let (index, first) = (self.endpoints.len(), self.publishers.len());
+        let tracks = (first..).zip(MIDS).zip(media);
+        let tracks = tracks.map(|((track, mid), &media)| Publisher::new(track, index, mid, media));
+        self.publishers.extend(tracks);
+        self.add_endpoint()?;
+        self.publishing += 1;
+        let sending = self.sending(index);
         let fingerprint = self.certificate.sha256();
-        let own = self.add_endpoint()?.own(&fingerprint);
-        let offer = sdp::offer(&own, media, Publisher::ssrc(index));
-        let answer = sdp::read(&api.push(&session, &offer, sdp::MID, TRACK)?)?;
-        self.publishers
-            .push(Publisher::new(index, media, Instant::now()));
+        let offer = sdp::offer(&self.endpoints[index].own(&fingerprint), &sending);
+        let names: Vec<_> = (sending.iter())
+            .map(|line| (line.mid, line.kind.name()))
+            .collect();
+        let answer = sdp::read(&api.push(&session, &offer, &names)?)?;
         self.begin(index, &answer, true);
         self.finish(index)?;
         Ok(session)
     }
 
-    /// The index of the first endpoint that receives media.
-    pub fn first_receiver(&self) -> usize {
-        if self.is_meeting {
-            0
-        } else {
-            self.publishers.len()
-        }
+    /// The m-lines with which an endpoint publishes.
+    pub fn sending(&self, index: usize) -> Vec<sdp::Sending<'static>> {
+        let tracks = self.publishers.iter();
+        let tracks = tracks.filter(|track| track.endpoint == index);
+        let repeats = self.is_meeting;
+        tracks
+            .map(|track| sdp::Sending {
+                repeats,
+                ..track.sending()
+            })
+            .collect()
     }
 
-    pub fn add_endpoint(&mut self) -> Result<&Endpoint, String> {
+    /// The index of the first endpoint that receives media.
+    pub fn first_receiver(&self) -> usize {
+        if self.is_meeting { 0 } else { self.publishing }
+    }
+
+    pub fn add_endpoint(&mut self) -> Result<&mut Endpoint, String> {
         let index = self.endpoints.len();
         let endpoint = Endpoint::new(self.bind, index).map_err(text)?;
         self.sockets.add(&endpoint.socket, index)?;
         self.endpoints.push(endpoint);
-        Ok(&self.endpoints[index])
+        Ok(&mut self.endpoints[index])
     }
 
     /// Lets the endpoints' feedback fall due evenly over an interval.
@@ -186,7 +206,8 @@ impl Load {
             self.receive(index)?;
         }
         let now = Instant::now();
-        for (publisher, endpoint) in self.publishers.iter_mut().zip(&self.endpoints) {
+        for publisher in &mut self.publishers {
+            let endpoint = &self.endpoints[publisher.endpoint];
             let late = publisher.drive(endpoint, now).map_err(text)?;
             if publisher.is_active {
                 self.late.extend(late.map(|late| late.as_micros() as u32));
@@ -215,7 +236,7 @@ impl Load {
 
     fn receive(&mut self, index: usize) -> Result<(), String> {
         let (now, read_at) = (Instant::now(), sockets::clock());
-        let is_publisher = index < self.publishers.len();
+        let is_publisher = index < self.publishing;
         let is_receiver = index >= self.first_receiver();
         let endpoint = &mut self.endpoints[index];
         let socket = endpoint.socket.clone();
@@ -231,15 +252,22 @@ impl Load {
                     let at_us = at.saturating_sub(self.epoch).as_micros() as u64;
                     let is_media = endpoint.arrived(&header, datagram, at_us);
                     if is_media && endpoint.packets.is_multiple_of(self.sample) {
-                        match latency(endpoint, &header, datagram, at) {
-                            Some(latency) => self.latencies.push(latency),
+                        match read_stamp(endpoint, &header, datagram) {
+                            Some((encoding, sent)) => {
+                                let latency = at.saturating_sub(sent).as_micros() as u32;
+                                self.latencies.push(latency);
+                                self.astray += u64::from(encoding != endpoint.encoding);
+                            }
                             None => self.unreadable += 1,
                         }
                     }
                 }
                 DatagramKind::Rtcp if is_publisher => {
-                    self.publishers[index].key_frame_wanted |=
-                        asks_for_key_frame(endpoint, datagram);
+                    endpoint.key_frames_wanted(datagram, |ssrc| {
+                        let tracks = self.publishers.iter_mut();
+                        let own = tracks.filter(|track| track.endpoint == index);
+                        own.for_each(|track| track.want_key_frame(ssrc));
+                    })
                 }
                 DatagramKind::Stun => endpoint.take_stun(datagram, source),
                 DatagramKind::Dtls => endpoint.take_dtls(&self.certificate, now, datagram),
@@ -250,25 +278,13 @@ impl Load {
     }
 }
 
-/// Microseconds from the stamp in a packet of media until it came; none where it cannot be read.
-fn latency(
+/// Which encoding a packet of media is of, and when it left; none where it cannot be read.
+fn read_stamp(
     endpoint: &mut Endpoint,
     header: &Header,
     datagram: &mut [u8],
-    at: Duration,
-) -> Option<u32> {
+) -> Option<(usize, Duration)> {
     let receiver = endpoint.receiver.as_mut()?;
     let length = receiver.unprotect_rtp(datagram, header).ok()?;
-    let stamp = datagram[header.header_len..length].last_chunk::<STAMP>()?;
-    let sent = Duration::from_nanos(u64::from_be_bytes(*stamp));
-    Some(at.saturating_sub(sent).as_micros() as u32)
-}
-
-fn asks_for_key_frame(endpoint: &mut Endpoint, datagram: &mut [u8]) -> bool {
-    let receiver = endpoint.receiver.as_mut();
-    let length = receiver.and_then(|receiver| receiver.unprotect_rtcp(datagram).ok());
-    length.is_some_and(|length| {
-        rtcp::parse(&datagram[..length])
-            .any(|packet| matches!(packet, Ok(Packet::Pli { .. } | Packet::Fir { .. })))
-    })
+    publisher::read_stamp(&datagram[header.header_len..length])
 }

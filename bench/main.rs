@@ -65,8 +65,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             if plan.search {
                 return search::run(&mut crew, plan);
             }
-            println!("{}", crew.measure(plan.publishers, plan.seconds)?.json());
-            Ok(())
+            let mut figures = crew.measure(plan.publishers, plan.seconds)?;
+            println!("{}", figures.json());
+            figures.settled()
         }
     }
 }

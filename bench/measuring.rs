@@ -13,7 +13,9 @@ use crate::process::{self, Cpu};
 use crate::sockets::text;
 
 /// Before a measurement. Viewers of a publisher that was silent have to find again what their way carries.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub const WARM_UP: Duration = Duration::from_secs(2);
+/// The same where there is less than all to choose from meanwhile: smaller encodings.
+pub const CLIMB: Duration = Duration::from_secs(10);
 
 /// From when to when, for all threads alike.
 #[derive(Clone, Copy)]
@@ -23,9 +25,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// So long, once what begins now has settled.
-    pub fn after_warming_up(seconds: u64) -> Window {
-        let start = Instant::now() + WARM_UP;
+    /// So long, once what begins now has had time to settle.
+    pub fn after(warm_up: Duration, seconds: u64) -> Window {
+        let start = Instant::now() + warm_up;
         let end = start + Duration::from_secs(seconds);
         Window { start, end }
     }
@@ -78,9 +80,8 @@ pub fn seen(watch: JoinHandle<Result<Used, String>>) -> Result<Used, String> {
 }
 
 impl Load {
-    /// Lets so many of the publishers send for so long, where no other thread has some.
-    pub fn measure(&mut self, publishers: usize, seconds: u64) -> Result<Figures, String> {
-        let window = Window::after_warming_up(seconds);
+    /// Lets so many of the publishers send in the window, where no other thread has some.
+    pub fn measure(&mut self, publishers: usize, window: Window) -> Result<Figures, String> {
         let watch = watch(self.pid, window, None);
         let share = Share {
             first: 0,
@@ -91,6 +92,7 @@ impl Load {
         Ok(Figures {
             publishers,
             subscribers: self.subscribers,
+            encodings: 1,
             used: seen(watch)?,
             bytes_per_subscriber: self.bytes_per_subscriber,
             part,
@@ -101,27 +103,28 @@ impl Load {
     pub fn take_part(&mut self, share: Share, window: Window) -> Result<Part, String> {
         self.begin_evenly(share);
         self.run_until(window.start)?;
-        self.unreadable = 0;
+        (self.unreadable, self.astray) = (0, 0);
         self.latencies.clear();
         self.late.clear();
         let dropped = self.dropped()?;
-        let (sent, (received, repeated)) = (self.sent(), self.received());
+        let (expected, (received, repeated)) = (self.expected(), self.received());
         self.run_until(window.end)?;
-        let sent = self.sent() - sent;
+        let expected = self.expected() - expected;
         let (latencies, late) = (self.latencies.split_off(0), self.late.split_off(0));
         // What was still on its way before is as much as what is still on its way now, where it flows.
         let (received_end, repeated_end) = self.received();
         for publisher in &mut self.publishers {
             publisher.is_active = false;
         }
-        let unreadable = self.unreadable;
+        let (unreadable, astray) = (self.unreadable, self.astray);
         self.run(SETTLE)?;
         Ok(Part {
-            expected: sent * self.subscribers as u64,
+            expected,
             packets: received_end - received,
             repeated: repeated_end - repeated,
             dropped: self.dropped()? - dropped,
             unreadable,
+            astray,
             latencies,
             late,
         })
@@ -145,8 +148,10 @@ impl Load {
         counts.sum::<io::Result<u64>>().map_err(text)
     }
 
-    fn sent(&self) -> u64 {
-        self.publishers.iter().map(|publisher| publisher.sent).sum()
+    /// Of what was sent so far, what subscribers are to have.
+    fn expected(&self) -> u64 {
+        let tracks = self.publishers.iter();
+        tracks.map(|track| track.expected(self.subscribers)).sum()
     }
 
     /// Media, and what was repeated of it.

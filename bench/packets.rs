@@ -5,13 +5,15 @@ use std::io;
 use switchyard_engine::wire::rtp::HeaderWriter;
 
 use crate::endpoint::Endpoint;
-use crate::sdp::{MID, MID_EXTENSION, PAYLOAD_TYPE};
+use crate::sdp::{Kind, MID_EXTENSION};
 
 /// Bytes of a packet and more.
 const BUFFER: usize = 2048;
 
 pub struct Packets {
     ssrc: u32,
+    payload_type: u8,
+    mid: &'static str,
     /// Of the next one: SRTP's packet index, whose low bits are the sequence number.
     index: u64,
     buffer: Vec<u8>,
@@ -21,15 +23,17 @@ pub struct Packets {
 pub struct Start<'a> {
     pub marker: bool,
     pub timestamp: u32,
-    /// A header extension beside the mid.
-    pub extension: Option<(u8, &'a [u8])>,
+    /// Header extensions beside the mid.
+    pub extensions: &'a [(u8, &'a [u8])],
 }
 
 impl Packets {
     /// None was sent yet.
-    pub fn new(ssrc: u32) -> Packets {
+    pub fn new(ssrc: u32, kind: Kind, mid: &'static str) -> Packets {
         Packets {
             ssrc,
+            payload_type: kind.payload_type(),
+            mid,
             index: 1,
             buffer: vec![0; BUFFER],
         }
@@ -55,13 +59,13 @@ impl Packets {
         let mut writer = HeaderWriter::new(
             &mut self.buffer,
             start.marker,
-            PAYLOAD_TYPE,
+            self.payload_type,
             self.index as u16,
             start.timestamp,
             self.ssrc,
         );
-        writer.extension(MID_EXTENSION, MID.as_bytes());
-        if let Some((id, value)) = start.extension {
+        writer.extension(MID_EXTENSION, self.mid.as_bytes());
+        for &(id, value) in start.extensions {
             writer.extension(id, value);
         }
         let header = writer.finish();

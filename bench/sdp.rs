@@ -1,39 +1,14 @@
-//! The few lines of SDP that a synthetic endpoint with one m-line needs.
+//! The few lines of SDP that a synthetic endpoint needs.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use switchyard_engine::channel::{MAX_MESSAGE, SCTP_PORT};
 
 use crate::checks::PASSWORD;
-use crate::publisher::Media;
 
-/// What the server's description says of its transport and of its first m-line.
-pub struct Described {
-    pub ufrag: String,
-    pub password: String,
-    pub fingerprint: Vec<u8>,
-    pub address: SocketAddr,
-    pub mid: String,
-    /// The server leaves it to us to check and to nominate (RFC 8445 section 2.5).
-    pub is_lite: bool,
-    /// It begins the handshake (RFC 5763 section 5).
-    pub is_dtls_client: bool,
-    kind: String,
-    formats: String,
-    attributes: Vec<String>,
-    /// The ID of transport-wide sequence numbers, where offered.
-    pub transport_extension: Option<u8>,
-    /// Payload types of retransmissions (RFC 4588).
-    pub repeats: Vec<u8>,
-}
+mod described;
 
-impl Described {
-    /// Takes from an offer what a peer refuses that wants no congestion control: it tells nothing of what comes.
-    pub fn refuse_congestion_control(&mut self) {
-        self.attributes.retain(|line| !controls_congestion(line));
-        self.transport_extension = None;
-    }
-}
+pub use described::{Described, read};
 
 fn controls_congestion(line: &str) -> bool {
     let ends = [TRANSPORT_URI, " transport-cc", " goog-remb"];
@@ -60,55 +35,121 @@ impl<'a> Own<'a> {
     }
 }
 
-pub const PAYLOAD_TYPE: u8 = 96;
+/// What an m-line carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Audio,
+    Video,
+}
+
+impl Kind {
+    /// As an m-line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Audio => "audio",
+            Kind::Video => "video",
+        }
+    }
+
+    /// Of Opus, and of VP8: m-lines of one transport have different ones (RFC 8843 section 9.1).
+    pub fn payload_type(self) -> u8 {
+        match self {
+            Kind::Audio => 111,
+            Kind::Video => 96,
+        }
+    }
+}
+
+/// An m-line of ours that sends.
+pub struct Sending<'a> {
+    pub mid: &'a str,
+    pub kind: Kind,
+    /// Of the only stream, where it has no rids.
+    pub ssrc: u32,
+    /// Of the encodings of a simulcast, the best one first (RFC 8853).
+    pub rids: &'a [&'a str],
+    /// The session receives as well, and takes retransmissions then: a server offers no formats that a peer did not name.
+    pub repeats: bool,
+}
+
+/// Of the first m-line.
 pub const MID: &str = "0";
 pub const MID_EXTENSION: u8 = 1;
 pub const TRANSPORT_EXTENSION: u8 = 3;
+pub const RID_EXTENSION: u8 = 4;
+const RID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 /// Of an offer's m-line, in the answer too.
 const KEPT: [&str; 4] = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:"];
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const TRANSPORT_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-/// An offer that sends VP8 or Opus on one m-line.
-pub fn offer(own: &Own<'_>, media: Media, ssrc: u32) -> String {
-    let mut lines = offered(own, media, "sendonly");
-    lines.push(format!("a=ssrc:{ssrc} cname:bench"));
+/// An offer that sends VP8 or Opus on each of its m-lines.
+pub fn offer(own: &Own<'_>, sending: &[Sending<'_>]) -> String {
+    let mids: Vec<&str> = sending.iter().map(|line| line.mid).collect();
+    let mut lines = head(&mids.join(" "));
+    for line in sending {
+        let repeats = line.repeats && line.kind == Kind::Video;
+        lines.extend(offered(own, line.kind, line.mid, repeats, "sendonly"));
+        if !line.rids.is_empty() {
+            lines.push(format!("a=extmap:{RID_EXTENSION} {RID_URI}"));
+        }
+        lines.extend(streams(line));
+    }
     lines.join("\r\n") + "\r\n"
 }
 
-/// An offer that receives what `offer` sends, with congestion control or without.
-pub fn offer_to_receive(own: &Own<'_>, media: Media, congestion: bool) -> String {
-    let mut lines = offered(own, media, "recvonly");
+/// What tells the streams of an m-line that sends.
+fn streams(line: &Sending<'_>) -> Vec<String> {
+    if line.rids.is_empty() {
+        return vec![format!("a=ssrc:{} cname:bench", line.ssrc)];
+    }
+    let rids = line.rids.iter().map(|rid| format!("a=rid:{rid} send"));
+    let simulcast = format!("a=simulcast:send {}", line.rids.join(";"));
+    rids.chain([simulcast]).collect()
+}
+
+/// An offer that receives what `offer` sends on one m-line, with congestion control or without.
+pub fn offer_to_receive(own: &Own<'_>, kind: Kind, congestion: bool) -> String {
+    let mut lines = head(MID);
+    lines.extend(offered(own, kind, MID, false, "recvonly"));
     lines.retain(|line| congestion || !controls_congestion(line));
     lines.join("\r\n") + "\r\n"
 }
 
-fn offered(own: &Own<'_>, media: Media, direction: &str) -> Vec<String> {
-    let (kind, codec, feedback): (_, _, &[_]) = match media {
-        Media::Audio => ("audio", "opus/48000/2", &["transport-cc"]),
-        Media::Video { .. } => (
-            "video",
+fn offered(own: &Own<'_>, kind: Kind, mid: &str, repeats: bool, direction: &str) -> Vec<String> {
+    let (codec, feedback): (_, &[_]) = match kind {
+        Kind::Audio => ("opus/48000/2", &["transport-cc"]),
+        Kind::Video => (
             "VP8/90000",
             &["transport-cc", "nack", "nack pli", "ccm fir"],
         ),
     };
-    let mut lines = head(MID);
-    lines.push(format!("m={kind} 9 UDP/TLS/RTP/SAVPF {PAYLOAD_TYPE}"));
+    let (name, payload_type) = (kind.name(), kind.payload_type());
+    let rtx = payload_type + 1;
+    let formats = match repeats {
+        true => format!("{payload_type} {rtx}"),
+        false => payload_type.to_string(),
+    };
+    let mut lines = vec![format!("m={name} 9 UDP/TLS/RTP/SAVPF {formats}")];
     lines.extend(transport(own, "actpass"));
     lines.extend([
-        format!("a=mid:{MID}"),
+        format!("a=mid:{mid}"),
         format!("a=extmap:{MID_EXTENSION} {MID_URI}"),
         format!("a=extmap:{TRANSPORT_EXTENSION} {TRANSPORT_URI}"),
         format!("a={direction}"),
         "a=rtcp-mux".into(),
-        format!("a=rtpmap:{PAYLOAD_TYPE} {codec}"),
+        format!("a=rtpmap:{payload_type} {codec}"),
     ]);
     lines.extend(
         feedback
             .iter()
-            .map(|kind| format!("a=rtcp-fb:{PAYLOAD_TYPE} {kind}")),
+            .map(|kind| format!("a=rtcp-fb:{payload_type} {kind}")),
     );
+    if repeats {
+        lines.push(format!("a=rtpmap:{rtx} rtx/90000"));
+        lines.push(format!("a=fmtp:{rtx} apt={payload_type}"));
+    }
     lines
 }
 
@@ -140,8 +181,8 @@ pub fn answer(own: &Own<'_>, offered: &Described) -> String {
     lines.join("\r\n") + "\r\n"
 }
 
-/// An answer to an offer of many m-lines: `own_mid` sends what it was published with, all others receive.
-pub fn answer_all(own: &Own<'_>, offer: &str, own_mid: &str, ssrc: u32) -> String {
+/// An answer to an offer of many m-lines: those of `sending` send what they were published with, all others receive.
+pub fn answer_all(own: &Own<'_>, offer: &str, sending: &[Sending<'_>]) -> String {
     let sections: Vec<&str> = offer.split("\r\nm=").skip(1).collect();
     let value = |section: &str, name: &str| -> String {
         let mut lines = section.lines();
@@ -166,11 +207,12 @@ pub fn answer_all(own: &Own<'_>, offer: &str, own_mid: &str, ssrc: u32) -> Strin
         let kept = (section.lines().map(str::trim_end))
             .filter(|line| KEPT.iter().any(|prefix| line.starts_with(prefix)));
         lines.extend(kept.map(str::to_owned));
-        if mid == own_mid {
-            lines.push("a=sendonly".into());
-            lines.push(format!("a=ssrc:{ssrc} cname:bench"));
-        } else {
-            lines.push("a=recvonly".into());
+        match sending.iter().find(|line| line.mid == mid) {
+            Some(line) => {
+                lines.push("a=sendonly".into());
+                lines.extend(streams(line));
+            }
+            None => lines.push("a=recvonly".into()),
         }
     }
     lines.join("\r\n") + "\r\n"
@@ -205,92 +247,72 @@ fn transport(own: &Own<'_>, setup: &str) -> Vec<String> {
     ]
 }
 
-/// Reads the server's description.
-pub fn read(sdp: &str) -> Result<Described, String> {
-    let lines: Vec<&str> = sdp.lines().map(str::trim_end).collect();
-    let value = |prefix: &str| {
-        let found = lines.iter().find_map(|line| line.strip_prefix(prefix));
-        found.ok_or_else(|| format!("the description lacks {prefix}"))
-    };
-    let fingerprint = value("a=fingerprint:sha-256 ")?
-        .split(':')
-        .map(|byte| u8::from_str_radix(byte, 16).map_err(|error| error.to_string()))
-        .collect::<Result<_, _>>()?;
-    let address = lines
-        .iter()
-        .filter_map(|line| udp_candidate(line.strip_prefix("a=candidate:")?))
-        .next()
-        .ok_or("the description lacks a candidate for UDP over IPv4")?;
-    let mut media = value("m=")?.split(' ');
-    let kind = media.next().unwrap_or_default().to_owned();
-    let formats = media.skip(2).collect::<Vec<_>>();
-    let transport_extension = lines
-        .iter()
-        .filter_map(|line| line.strip_prefix("a=extmap:")?.split_once(' '))
-        .find(|(_, uri)| *uri == TRANSPORT_URI)
-        .and_then(|(id, _)| id.parse().ok());
-    let repeats = (lines.iter())
-        .filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(" rtx/"))
-        .filter_map(|(payload_type, _)| payload_type.parse().ok())
-        .collect();
-    let attributes = lines
-        .iter()
-        .filter(|line| KEPT.iter().any(|prefix| line.starts_with(prefix)))
-        .map(|line| (*line).to_owned())
-        .collect();
-    Ok(Described {
-        ufrag: value("a=ice-ufrag:")?.to_owned(),
-        password: value("a=ice-pwd:")?.to_owned(),
-        fingerprint,
-        address,
-        mid: value("a=mid:")?.to_owned(),
-        is_lite: lines.contains(&"a=ice-lite"),
-        is_dtls_client: lines.contains(&"a=setup:active"),
-        kind,
-        formats: formats.join(" "),
-        attributes,
-        transport_extension,
-        repeats,
-    })
-}
-
-/// The address of a candidate (RFC 8839 section 5.1) that our sockets reach.
-fn udp_candidate(value: &str) -> Option<SocketAddr> {
-    let mut fields = value.split(' ').skip(1);
-    let (component, protocol) = (fields.next()?, fields.next()?);
-    let ip: Ipv4Addr = fields.nth(1)?.parse().ok()?;
-    let port = fields.next()?.parse().ok()?;
-    (component == "1" && protocol.eq_ignore_ascii_case("udp")).then(|| (ip, port).into())
-}
+/// A description that lacks a candidate.
+#[cfg(test)]
+const HEAD: &str = "v=0\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AB:CD\r\n\
+                    m=video 9 UDP/TLS/RTP/SAVPF 100\r\na=mid:7\r\na=setup:active\r\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HEAD: &str = "v=0\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AB:CD\r\n\
-                        m=video 9 UDP/TLS/RTP/SAVPF 100\r\na=mid:7\r\na=setup:active\r\n";
+    const OWN: Own<'_> = Own {
+        ufrag: "u",
+        password: "p",
+        fingerprint: &[1],
+        address: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9),
+    };
+
+    fn sending(mid: &'static str, kind: Kind, rids: &'static [&'static str]) -> Sending<'static> {
+        Sending {
+            mid,
+            kind,
+            ssrc: 7,
+            rids,
+            repeats: mid == "1",
+        }
+    }
 
     #[test]
-    fn the_first_candidate_that_is_reached_counts() {
-        let sdp = format!(
-            "{HEAD}a=candidate:1 1 tcp 1 127.0.0.1 9 typ host tcptype passive\r\n\
-             a=candidate:2 1 udp 1 ::1 5000 typ host\r\n\
-             a=candidate:3 1 UDP 1 127.0.0.1 5001 typ host\r\n"
+    fn a_simulcast_offer_names_its_encodings() {
+        let simulcast = offer(&OWN, &[sending(MID, Kind::Video, &["f", "h"])]);
+        for line in ["a=rid:f send", "a=rid:h send", "a=simulcast:send f;h"] {
+            assert!(simulcast.contains(&format!("{line}\r\n")), "{line}");
+        }
+        assert!(simulcast.contains(RID_URI) && !simulcast.contains("a=ssrc"));
+        let plain = offer(&OWN, &[sending(MID, Kind::Video, &[])]);
+        assert!(plain.contains("a=ssrc:7 ") && !plain.contains(RID_URI));
+    }
+
+    #[test]
+    fn two_tracks_of_one_session_differ_in_mid_and_payload_type() {
+        let both = [
+            sending("0", Kind::Audio, &[]),
+            sending("1", Kind::Video, &[]),
+        ];
+        let offered = offer(&OWN, &both);
+        assert!(offered.contains("a=group:BUNDLE 0 1\r\n"));
+        let formats: Vec<&str> = (offered.lines())
+            .filter(|line| line.starts_with("m="))
+            .collect();
+        assert_eq!(
+            formats,
+            [
+                "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+                "m=video 9 UDP/TLS/RTP/SAVPF 96 97"
+            ]
         );
-        let described = read(&sdp).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(described.address, SocketAddr::from(([127, 0, 0, 1], 5001)));
-        assert!(described.is_dtls_client && !described.is_lite);
-        assert!(read(HEAD).is_err());
+        // The server's offer has one more, of somebody else.
+        let other = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:2\r\na=sendonly\r\n";
+        let answered = answer_all(&OWN, &(offered + other), &both);
+        let directions: Vec<&str> = (answered.lines())
+            .filter(|line| line.ends_with("only"))
+            .collect();
+        assert_eq!(directions, ["a=sendonly", "a=sendonly", "a=recvonly"]);
     }
 
     #[test]
     fn an_answer_can_refuse_congestion_control() {
-        let own = Own {
-            ufrag: "u",
-            password: "p",
-            fingerprint: &[1],
-            address: SocketAddr::from(([127, 0, 0, 1], 9)),
-        };
         let sdp = format!(
             "{HEAD}a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=extmap:1 {MID_URI}\r\n\
              a=extmap:3 {TRANSPORT_URI}\r\na=rtpmap:100 VP8/90000\r\na=rtcp-fb:100 transport-cc\r\n\
@@ -298,10 +320,10 @@ mod tests {
         );
         let mut offered = read(&sdp).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(offered.repeats, [101]);
-        let taken = answer(&own, &offered);
+        let taken = answer(&OWN, &offered);
         assert!(taken.contains(TRANSPORT_URI) && taken.contains("goog-remb"));
         offered.refuse_congestion_control();
-        let refused = answer(&own, &offered);
+        let refused = answer(&OWN, &offered);
         assert!(!refused.contains(TRANSPORT_URI) && offered.transport_extension.is_none());
         assert!(!refused.contains("transport-cc") && !refused.contains("goog-remb"));
         assert!(refused.contains(MID_URI) && refused.contains("a=rtcp-fb:100 nack\r\n"));

@@ -45,7 +45,7 @@ pub fn run(crew: &mut Crew, plan: &Plan) -> Result<(), String> {
 }
 
 fn is_carried(figures: &mut Figures) -> bool {
-    figures.loss() <= MAX_LOSS && figures.p99() <= MAX_P99_US
+    figures.loss() <= MAX_LOSS && figures.p99() <= MAX_P99_US && figures.settled().is_ok()
 }
 
 fn print(figures: &mut Figures, step: &str) {

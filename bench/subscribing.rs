@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Instant;
 
 use crate::api::Api;
-use crate::load::{CONNECT_TIMEOUT, Load, TRACK};
+use crate::load::{CONNECT_TIMEOUT, Load};
 use crate::publisher::Media;
-use crate::sdp::{self, Described, Own};
+use crate::sdp::{self, Described, Kind, Own};
 use crate::sockets::text;
 
 /// Sessions that are being made at once.
@@ -16,18 +16,20 @@ const THREADS: usize = 8;
 /// Handshakes under way at once.
 const CONNECTING: usize = 32;
 
-/// An endpoint, by its index, that wants a session: its user name and address.
-type Job = (usize, String, SocketAddr);
+/// An endpoint, by its index, that wants a session: its user name, its address and the encoding that it wants.
+type Job = (usize, String, SocketAddr, usize);
 type Made = (usize, Result<Described, String>);
 
 impl Load {
-    /// Connects so many sessions that pull a publisher's track; `offers` what to receive, where the offer is theirs.
+    /// Connects so many sessions that pull a publisher's track, which is of this kind. Of several encodings they ask for each
+    /// by turns. `offers`: the offer is theirs.
     pub fn subscribe(
         &mut self,
         api: &Api,
         publisher: &str,
         count: usize,
-        offers: Option<Media>,
+        media: Media,
+        offers: bool,
     ) -> Result<(), String> {
         let fingerprint = self.certificate.sha256();
         let (jobs, taken) = mpsc::channel::<Job>();
@@ -36,14 +38,21 @@ impl Load {
         let congestion = self.congestion;
         thread::scope(|scope| {
             // A server that takes offers is another SFU, which need not take several at once.
-            let threads = if offers.is_some() { 1 } else { THREADS };
+            let threads = if offers { 1 } else { THREADS };
             for _ in 0..threads.min(count) {
                 let (taken, tell) = (taken.clone(), tell.clone());
                 let (api, fingerprint) = (api.clone(), &fingerprint);
                 scope.spawn(move || {
-                    while let Some((index, ufrag, address)) = next(&taken) {
+                    while let Some((index, ufrag, address, encoding)) = next(&taken) {
                         let own = Own::new(&ufrag, fingerprint, address);
-                        let made = pull(&api, publisher, &own, offers, congestion);
+                        let pull = Pull {
+                            publisher,
+                            kind: media.kind(),
+                            rid: media.rids().get(encoding).copied(),
+                            offers,
+                            congestion,
+                        };
+                        let made = pull.by(&api, &own);
                         if tell.send((index, made)).is_err() {
                             return;
                         }
@@ -51,7 +60,7 @@ impl Load {
                 });
             }
             // Ends the threads on every way out.
-            self.connect_all(jobs, &made, count, offers.is_some())
+            self.connect_all(jobs, &made, count, media.encodings(), offers)
         })
     }
 
@@ -60,6 +69,7 @@ impl Load {
         jobs: mpsc::Sender<Job>,
         made: &mpsc::Receiver<Made>,
         count: usize,
+        encodings: usize,
         offered: bool,
     ) -> Result<(), String> {
         let (mut asked, mut connected) = (0, 0);
@@ -68,8 +78,10 @@ impl Load {
         while connected < count {
             while asked < count && asked - connected < CONNECTING {
                 let index = self.endpoints.len();
+                let encoding = asked % encodings;
                 let endpoint = self.add_endpoint()?;
-                let job = (index, endpoint.ufrag.clone(), endpoint.address);
+                endpoint.encoding = encoding;
+                let job = (index, endpoint.ufrag.clone(), endpoint.address, encoding);
                 jobs.send(job).map_err(|error| error.to_string())?;
                 asked += 1;
             }
@@ -102,21 +114,29 @@ fn next(jobs: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
     jobs.lock().ok()?.recv().ok()
 }
 
-fn pull(
-    api: &Api,
-    publisher: &str,
-    own: &Own<'_>,
-    offers: Option<Media>,
+/// What a subscriber asks for.
+struct Pull<'a> {
+    publisher: &'a str,
+    kind: Kind,
+    rid: Option<&'a str>,
+    offers: bool,
     congestion: bool,
-) -> Result<Described, String> {
-    let session = api.new_session()?;
-    let offer = offers.map(|media| sdp::offer_to_receive(own, media, congestion));
-    let mut described = sdp::read(&api.pull(&session, publisher, TRACK, offer.as_deref())?)?;
-    if !congestion {
-        described.refuse_congestion_control();
+}
+
+impl Pull<'_> {
+    /// In a new session.
+    fn by(&self, api: &Api, own: &Own<'_>) -> Result<Described, String> {
+        let session = api.new_session()?;
+        let offer = (self.offers).then(|| sdp::offer_to_receive(own, self.kind, self.congestion));
+        let (name, offer) = (self.kind.name(), offer.as_deref());
+        let sdp = api.pull(&session, self.publisher, name, self.rid, offer)?;
+        let mut described = sdp::read(&sdp)?;
+        if !self.congestion {
+            described.refuse_congestion_control();
+        }
+        if offer.is_none() {
+            api.renegotiate(&session, &sdp::answer(own, &described))?;
+        }
+        Ok(described)
     }
-    if offer.is_none() {
-        api.renegotiate(&session, &sdp::answer(own, &described))?;
-    }
-    Ok(described)
 }

@@ -35,6 +35,8 @@ const usage = `usage: npm run bench -- [options]
                     alone, so that tracks are handed over between workers
   --congestion K    on: subscribers take congestion control; off: their answers refuse it, so that nothing is limited or
                     measured; both one after the other in one run where both are given
+  --simulcast K     on: publishers send three encodings, of all, a quarter and a sixteenth of the bits, and of their
+                    subscribers each asks for one, by turns; off: one encoding; both in turn where both are given (off)
   --rounds N        measures each server N times, in turn (1; 3 where there are several and no search)
   --publishers N    --subscribers N  --media video|audio  --bits N  --seconds N  --sample N
                     --threads N
@@ -58,6 +60,7 @@ const { values } = parseArgs({
     engine: { type: 'string', multiple: true },
     workers: { type: 'string', multiple: true },
     congestion: { type: 'string', multiple: true },
+    simulcast: { type: 'string', multiple: true },
     profile: { type: 'boolean' },
     rounds: { type: 'string' },
     ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
@@ -69,7 +72,10 @@ const besidePeers = [values.peers, values.peer, values.mediasoup].some((given) =
 async function measure() {
   if (values.limit) return bareLimit(values.seconds);
   const engines = values.engine ?? [join(root, 'target/release/switchyard-engine')];
-  if (besidePeers) return beside(engines[0], values, loadOptions);
+  if (besidePeers) {
+    if (values.simulcast !== undefined) throw new Error('others are measured without --simulcast');
+    return beside(engines[0], values, loadOptions);
+  }
   if (values.growth) return growth(engines[0]);
   if (values.idle !== undefined) return idleByTurns(engines, values.idle);
   const servers = [];
@@ -79,16 +85,19 @@ async function measure() {
     if (values['first-frame']) return await firstFrame(servers);
     if (values.datachannels) return await dataChannels(servers[0], values.seconds);
     const variants = servers.flatMap((server) =>
-      (values.congestion ?? [undefined]).map((congestion) => ({ server, congestion })),
+      (values.congestion ?? [undefined]).flatMap((congestion) =>
+        (values.simulcast ?? [undefined]).map((simulcast) => ({ server, congestion, simulcast })),
+      ),
     );
     const rounds = Number(values.rounds ?? (variants.length > 1 && !values.search ? 3 : 1));
     const results = [];
     for (let round = 1; round <= rounds; round++)
-      for (const { server, congestion } of variants) {
+      for (const { server, ...variant } of variants) {
         const samples = values.profile ? join(tmpdir(), `switchyard-bench-${process.pid}.perf`) : undefined;
-        const options = { threads: freeCores(values.workers), ...values, congestion, profile: samples };
+        const options = { threads: freeCores(values.workers), ...values, ...variant, profile: samples };
         const rows = await load(server, options, loadOptions);
-        const about = { server: server.name, round, ...(congestion === undefined ? {} : { congestion }) };
+        const given = Object.entries(variant).filter(([, value]) => value !== undefined);
+        const about = { server: server.name, round, ...Object.fromEntries(given) };
         if (samples !== undefined) {
           rows.push(...profile(samples));
           rmSync(samples);

@@ -19,8 +19,12 @@ export const round = (value, steps) => Math.round(value * steps) / steps;
 /** The highest load that each server carries, in packets a second, and how many times the first one's that is. */
 export function carried(results) {
   const highest = results.filter(({ step }) => step === 'highest');
-  const name = ({ server, congestion }) =>
-    congestion === undefined ? server : `${server}, congestion control ${congestion}`;
+  const name = ({ server, congestion, simulcast }) =>
+    [
+      server,
+      ...(congestion === undefined ? [] : [`congestion control ${congestion}`]),
+      ...(simulcast === undefined ? [] : [`simulcast ${simulcast}`]),
+    ].join(', ');
   const rates = [...groupBy(highest, name)].map(([server, rows]) => ({
     server,
     carriedPerSecond: median(rows.map((row) => row.packetsPerSecond)),

@@ -20,3 +20,16 @@ test('what servers carry stands beside what the first one carries', () => {
     { server: 'workers 2', carriedPerSecond: 180, times: 1.8 },
   ]);
 });
+
+test('one server under several loads stands once for each', () => {
+  const row = (simulcast: string, packetsPerSecond: number) => ({
+    server: 'ours',
+    simulcast,
+    step: 'highest',
+    packetsPerSecond,
+  });
+  expect(carried([row('off', 200), row('on', 150)])).toEqual([
+    { server: 'ours, simulcast off', carriedPerSecond: 200, times: 1 },
+    { server: 'ours, simulcast on', carriedPerSecond: 150, times: 0.75 },
+  ]);
+});

@@ -11,6 +11,7 @@ export function load(server, values, names) {
     ...target(server),
     ...given.flatMap((name) => [`--${name}`, values[name]]),
     ...(values.congestion === undefined ? [] : ['--congestion', values.congestion]),
+    ...(values.simulcast === undefined ? [] : ['--simulcast', values.simulcast]),
     ...(values.profile === undefined ? [] : ['--profile', values.profile]),
     ...(values.search ? ['--search'] : []),
     ...(server.offers ? ['--offers'] : []),
