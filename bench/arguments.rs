@@ -29,7 +29,8 @@ Prints a line of JSON for each measurement.
   --search         find how many of the publishers can send before packets are lost or late,
                    then measure 10, 50 and 90 % of that
   --datachannels   instead: messages of one publisher to more and more subscribers, and some that stop reading
-  --meeting        instead: --subscribers participants, who publish audio and pull everybody else's
+  --meeting        instead: --subscribers participants, who publish audio, with --media video both, and pull
+                   everybody else's, in one session each
   --idle N,N       instead: sessions that hold a track of a muted publisher, first so many, then so many
   --control-pid N  control's process: its memory and CPU count for idle sessions
   --limit          instead: how fast this machine encrypts and sends with no server around it";

@@ -8,7 +8,7 @@ use crate::api::{Api, MAX_TRACKS};
 use crate::arguments::Plan;
 use crate::figures::round;
 use crate::load::{Load, SETTLE};
-use crate::measuring::{WARM_UP, Window};
+use crate::measuring::{CLIMB, WARM_UP, Window};
 use crate::process;
 use crate::publisher::Media;
 use crate::sdp;
@@ -22,15 +22,21 @@ const CHECKS: [(&str, Duration); 3] = [
     ("2.5 s", Duration::from_millis(2500)),
 ];
 
-/// A meeting of `plan.subscribers` participants: each publishes audio and pulls everybody else's, in one session.
+/// A meeting of `plan.subscribers` participants: each publishes audio, or audio and video, and pulls everybody else's, in
+/// one session.
 pub fn meeting(plan: &Plan) -> Result<(), String> {
     let api = Api::new(plan);
     let mut load = Load::new(plan)?;
     load.is_meeting = true;
     let before = process::resident_bytes(plan.pid)?;
     let participants = plan.subscribers;
-    let interval = plan.interval;
-    let media = [Media::Audio { interval }];
+    let media = match plan.media {
+        Media::Audio { .. } => vec![plan.media],
+        Media::Video { .. } => {
+            let interval = plan.interval;
+            vec![Media::Audio { interval }, plan.media]
+        }
+    };
     let sessions = (0..participants)
         .map(|_| load.publish(&api, &media))
         .collect::<Result<Vec<_>, _>>()?;
@@ -56,9 +62,15 @@ pub fn meeting(plan: &Plan) -> Result<(), String> {
     let grown = process::resident_bytes(plan.pid)?.saturating_sub(before);
     load.bytes_per_subscriber = grown / participants as u64;
     let tracks = load.publishers.len();
-    let window = Window::after(WARM_UP, plan.seconds);
+    let warm_up = if media.len() > 1 { CLIMB } else { WARM_UP };
+    let window = Window::after(warm_up, plan.seconds);
     let mut line = load.measure(tracks, window)?.json();
+    line["participants"] = participants.into();
     line["intervalMs"] = plan.interval.into();
+    if let Media::Video { bits, fps, .. } = plan.media {
+        line["videoBits"] = bits.into();
+        line["videoFps"] = fps.into();
+    }
     println!("{line}");
     Ok(())
 }

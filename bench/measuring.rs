@@ -14,7 +14,7 @@ use crate::sockets::text;
 
 /// Before a measurement. Viewers of a publisher that was silent have to find again what their way carries.
 pub const WARM_UP: Duration = Duration::from_secs(2);
-/// The same where there is less than all to choose from meanwhile: smaller encodings.
+/// The same where there is less than all to choose from meanwhile: smaller encodings, or only some of many videos.
 pub const CLIMB: Duration = Duration::from_secs(10);
 
 /// From when to when, for all threads alike.

@@ -25,7 +25,8 @@ const usage = `usage: npm run bench -- [options]
   --mediasoup PATH  with --peers also mediasoup, from a package of it in PATH (\`npm pack mediasoup@3.15.8\`, unpacked)
   --peer NAME       only this one of them: pion, livekit, janus, mediasoup; again for another one
   --datachannels    messages to 1, 10, 100 and 500 subscribers, and what others get while some read nothing
-  --growth          1 to 1,000 subscribers, meetings of 10 to 50, 10,000 idle sessions; draws docs/pictures/growth-*.svg
+  --growth          1 to 1,000 subscribers, meetings of 10 to 50 with and without video, 10,000 idle sessions;
+                    draws docs/pictures/growth-*.svg
   --idle N          the idle sessions of these alone, so many; \`1000,4000\` for more and more of them
   --limit           the bare limit alone: encrypt and send, with no server around it
 

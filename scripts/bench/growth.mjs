@@ -11,13 +11,21 @@ const DIRECTORY = join(root, 'docs/pictures');
 const SUBSCRIBERS = [1, 10, 100, 1000];
 /** A rate at which two cores carry a thousand subscribers, their endpoints included. */
 const BITS = 500_000;
-/** Participants, and milliseconds of an audio packet: fifty who send every 20 ms are more than two cores carry. */
+/**
+ * Participants, what they publish, and milliseconds of an audio packet: fifty who send every 20 ms are more than two cores
+ * carry.
+ */
 const MEETINGS = [
-  [10, 60],
-  [25, 60],
-  [50, 60],
-  [10, 20],
+  [10, 'audio', 60],
+  [25, 'audio', 60],
+  [50, 'audio', 60],
+  [10, 'audio', 20],
+  [10, 'video', 60],
+  [25, 'video', 60],
+  [50, 'video', 60],
 ];
+/** Of small pictures, beside each other on a page: bit/s, and frames a second. */
+const PICTURE = { bits: 150_000, fps: 15 };
 const IDLE = '1000,4000,10000';
 
 /** Measures everything, each on a server of its own, and writes the drawings; rows of figures. */
@@ -26,10 +34,11 @@ export async function growth(engine) {
   for (const count of SUBSCRIBERS)
     subscribers.push(...(await measure(engine, 'subscribers', [...subscribersOf(count), '--seconds', '5'])));
   const meetings = [];
-  for (const [count, interval] of MEETINGS)
+  for (const [count, media, interval] of MEETINGS)
     meetings.push(
       ...(await measure(engine, 'meeting', [
         ...['--meeting', '--subscribers', String(count), '--interval', String(interval)],
+        ...['--media', media, '--bits', String(PICTURE.bits), '--fps', String(PICTURE.fps)],
         ...['--seconds', '5'],
       ])),
     );
@@ -81,16 +90,24 @@ function drawSubscribers(rows) {
 
 function drawMeetings(rows) {
   const x = { label: 'participants' };
-  const line = (name, y) => [{ name, points: points(rows, 'publishers', y) }];
-  return drawing('Meetings: all publish audio (a packet in 60 ms) and pull all others', [
-    { x, y: { label: 'engine CPU, µs per packet' }, lines: line('CPU', (row) => row.cpuUsPerPacket) },
-    {
-      x,
-      y: { label: 'engine memory, KB per participant' },
-      lines: line('memory', (row) => row.kilobytesPerSubscriber),
-    },
-    { x, y: { label: 'latency, ms' }, lines: latencies(rows, 'publishers') },
-  ]);
+  const lines = (y) =>
+    [
+      ['audio', rows.filter((row) => row.videoBits === undefined)],
+      ['audio and video', rows.filter((row) => row.videoBits !== undefined)],
+    ].map(([name, of]) => ({ name, points: points(of, 'participants', y) }));
+  const video = `${PICTURE.bits / 1000} kbit/s at ${PICTURE.fps} frames a second`;
+  return drawing(
+    `Meetings: all publish audio (a packet in 60 ms), or video (${video}) as well, and pull all others`,
+    [
+      { x, y: { label: 'engine CPU, µs per packet' }, lines: lines((row) => row.cpuUsPerPacket) },
+      {
+        x,
+        y: { label: 'engine memory, KB per participant' },
+        lines: lines((row) => row.kilobytesPerSubscriber),
+      },
+      { x, y: { label: 'latency p99, ms' }, lines: lines((row) => row.latencyUs.p99 / 1000) },
+    ],
+  );
 }
 
 const latencies = (rows, x) => [
