@@ -74,7 +74,8 @@ async function measure() {
   if (values.limit) return bareLimit(values.seconds);
   const engines = values.engine ?? [join(root, 'target/release/switchyard-engine')];
   if (besidePeers) {
-    if (values.simulcast !== undefined) throw new Error('others are measured without --simulcast');
+    for (const name of ['congestion', 'simulcast', 'workers', 'profile'])
+      if (values[name] !== undefined) throw new Error(`others are measured without --${name}`);
     return beside(engines[0], values, loadOptions);
   }
   if (values.growth) return growth(engines[0]);
