@@ -25,6 +25,8 @@ discards! {
     CheckOverPace => "discarded_check_over_pace",
     /// A STUN message without the password.
     StunNotAuthentic => "discarded_stun_not_authentic",
+    /// A check from the address of another session's peer, which is heard there.
+    AddressHeld => "discarded_address_held",
     /// From an address that no peer proved to be its own.
     UnknownAddress => "discarded_unknown_address",
     /// Before the handshake is done.

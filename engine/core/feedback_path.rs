@@ -52,13 +52,13 @@ impl Engine {
         outbox: &mut Outbox,
     ) -> Result<(), Discard> {
         let key = self.session_at(socket, source)?;
-        let receiver = self.sessions[key]
+        let transport = self.sessions[key]
             .transport
             .as_mut()
-            .and_then(|transport| transport.keys.as_mut())
-            .map(|keys| &mut keys.receiver)
             .ok_or(Discard::NoKeys)?;
-        let length = receiver.unprotect_rtcp(datagram).map_err(rejected)?;
+        let keys = transport.keys.as_mut().ok_or(Discard::NoKeys)?;
+        let length = keys.receiver.unprotect_rtcp(datagram).map_err(rejected)?;
+        transport.heard(now);
         let mut rest = Rest {
             nacked: MAX_NACKED,
             statuses: MAX_STATUSES,

@@ -284,6 +284,9 @@ impl Engine {
             socket,
             remote: source,
         };
+        if self.is_held_by_another(path, key, now) {
+            return Err(Discard::AddressHeld);
+        }
         let transport = self.sessions[key]
             .transport
             .as_mut()
@@ -300,6 +303,15 @@ impl Engine {
         addresses.validate((socket, source), key, &mut self.by_address);
         self.drive_transport(key, now, outbox);
         Ok(())
+    }
+
+    /// A check proves who made it, but not that it came from where it says: it takes no address from a peer that is there.
+    fn is_held_by_another(&self, path: Path, key: SessionKey, now: Instant) -> bool {
+        let owner = self.by_address.get(&(path.socket, path.remote));
+        owner.filter(|&&owner| owner != key).is_some_and(|&owner| {
+            let transport = self.sessions[owner].transport.as_ref();
+            transport.is_some_and(|transport| transport.holds(path, now))
+        })
     }
 
     fn handle_dtls(

@@ -34,7 +34,7 @@ impl Engine {
         let key = self.session_at(socket, source)?;
         let session = &mut self.sessions[key];
         let header = Header::parse(datagram).map_err(|_| Discard::Malformed)?;
-        let length = unprotect(session, datagram, &header)?;
+        let length = unprotect(session, datagram, &header, now)?;
         self.counters.packets_received += 1;
         if record_arrival(session, &header, &datagram[..length], self.started, now) {
             self.timers.arm(
@@ -166,15 +166,16 @@ fn unprotect(
     session: &mut Session,
     datagram: &mut [u8],
     header: &Header,
+    now: Instant,
 ) -> Result<usize, Discard> {
-    let keys = session
-        .transport
-        .as_mut()
-        .and_then(|transport| transport.keys.as_mut())
-        .ok_or(Discard::NoKeys)?;
-    keys.receiver
+    let transport = session.transport.as_mut().ok_or(Discard::NoKeys)?;
+    let keys = transport.keys.as_mut().ok_or(Discard::NoKeys)?;
+    let length = keys
+        .receiver
         .unprotect_rtp(datagram, header)
-        .map_err(rejected)
+        .map_err(rejected)?;
+    transport.heard(now);
+    Ok(length)
 }
 
 /// Why SRTP refused, as a count.

@@ -1,5 +1,6 @@
 //! Whole calls through the engine, with real ICE checks, DTLS handshakes and SRTP, and a clock of our own.
 
+mod addresses;
 mod association;
 mod bursts;
 mod channels;

@@ -18,6 +18,9 @@ use successor::{ClientRandom, Successor, client_random};
 
 /// A peer that said goodbye may begin another association at once; else it is gone.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a peer may be silent and keeps its address: it checks each 6 s at least (RFC 7675 section 5.1), and a page that
+/// begins anew at the port of the last one goes on checking for longer.
+const HOLD: Duration = Duration::from_secs(7);
 
 /// Everything that the descriptions say of the transport.
 #[derive(Clone, PartialEq, Eq)]
@@ -102,6 +105,8 @@ pub struct Transport {
     successor: Option<Successor>,
     /// Set while a peer that said goodbye may come back.
     farewell_until: Option<Instant>,
+    /// When the peer's last packet came that is certainly its own.
+    heard: Instant,
     state: TransportState,
     since: Instant,
 }
@@ -161,6 +166,7 @@ impl Transport {
             handshake: None,
             successor: None,
             farewell_until: None,
+            heard: now,
             state: TransportState::Connecting,
             since: now,
         }
@@ -228,8 +234,26 @@ impl Transport {
         datagram: &[u8],
     ) -> bool {
         let protocol = protocol_of(path.socket);
-        self.ice
-            .handle_stun(now, protocol, local, path.remote, datagram)
+        let is_peers = self
+            .ice
+            .handle_stun(now, protocol, local, path.remote, datagram);
+        if is_peers {
+            self.heard(now);
+        }
+        is_peers
+    }
+
+    /// A packet came that is the peer's beyond doubt.
+    #[inline]
+    pub fn heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Whether the peer's address is certainly its own still: media goes there, and the peer is heard.
+    pub fn holds(&self, path: Path, now: Instant) -> bool {
+        self.state == TransportState::Connected
+            && self.path == Some(path)
+            && now.saturating_duration_since(self.heard) < HOLD
     }
 
     /// The connection of this path is over. The peer may come back by another one.

@@ -152,6 +152,17 @@ impl Laboratory {
 
     /// A peer with a session of its own, connected.
     pub fn join(&mut self, name: &'static str, fill: impl Fn(&mut proto::ApplySession)) -> usize {
+        let port = 9000 + self.peers.len() as u16;
+        self.join_from(port, name, fill)
+    }
+
+    /// The same from a port of its choice.
+    pub fn join_from(
+        &mut self,
+        port: u16,
+        name: &'static str,
+        fill: impl Fn(&mut proto::ApplySession),
+    ) -> usize {
         let certificate = Certificate::generate().expect("a certificate");
         let mut table = proto::ApplySession {
             session_id: name.into(),
@@ -165,7 +176,6 @@ impl Laboratory {
             digest: self.engine.config.certificate.sha256(),
         };
         let dtls = Dtls::new(&certificate, Role::Active, fingerprint, self.now);
-        let port = 9000 + self.peers.len() as u16;
         self.peers.push(Peer {
             name,
             socket: 0,
@@ -268,6 +278,19 @@ impl Laboratory {
         // Only a pair of higher priority takes a nominated one's place.
         let check = self.check_of(index, PASSWORD, 200);
         self.deliver(index, &check);
+    }
+
+    /// The peer is gone without a word; its port is free for another one.
+    pub fn vanish(&mut self, index: usize) {
+        self.left.push(self.peers[index].address);
+        self.peers[index].address.set_port(1);
+    }
+
+    /// A check of the peer's that says it came from another address; what the engine sends for it.
+    pub fn check_with_forged_source(&mut self, index: usize, source: SocketAddr) -> Vec<Vec<u8>> {
+        let check = self.check_of(index, PASSWORD, 200);
+        self.hand_over(source, &check);
+        self.lose()
     }
 
     /// The peer closes its association.
