@@ -3,7 +3,8 @@
 
 /// Temporal layers that are told apart, and spatial ones; an encoding with more of them is forwarded whole.
 const MAX_TEMPORAL: u8 = 4;
-const MAX_SPATIAL: u8 = 4;
+/// The latter.
+pub const MAX_SPATIAL: u8 = 4;
 /// Of `Targets`.
 pub const MAX_TARGETS: usize = (MAX_SPATIAL * MAX_TEMPORAL) as usize;
 
@@ -41,6 +42,11 @@ impl Layer {
 pub struct Targets(u16);
 
 impl Targets {
+    /// All that are told apart.
+    pub fn all() -> Targets {
+        Targets(u16::MAX)
+    }
+
     /// Those for which `is_in` is true.
     pub fn of(is_in: impl Fn(Layer) -> bool) -> Targets {
         let bits = (0..MAX_TARGETS).filter(|&index| is_in(Layer::at(index)));

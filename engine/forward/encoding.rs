@@ -158,11 +158,11 @@ impl Encoding {
         self.cache.insert(extended, packet, now);
         let size = packet.len() + SUBSCRIBERS_OVERHEAD;
         self.bitrate.add(size);
-        let placement = self.layers.read(format.codec, payload, descriptor);
-        if let Some(placement) = &placement {
+        let mut placement = self.layers.read(format.codec, payload, descriptor);
+        if let Some(placement) = &mut placement {
             self.layer_rates
                 .get_or_insert_with(|| Box::new(LayerRates::new(now)))
-                .add(placement, size);
+                .add(placement, size, now);
         }
         let key_frame = codec::starts_key_frame(format.codec, payload)
             || descriptor.is_some_and(dependency_descriptor::starts_key_frame);

@@ -1,14 +1,28 @@
-//! What the layers of an encoding carry: what each picture that can be had of it costs.
+//! What the layers of an encoding carry: what each picture that can be had of it costs, and which sizes have stopped.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bitrate::Bitrate;
-use crate::codec::layer::{Layer, MAX_TARGETS, Placement, Targets};
+use crate::codec::layer::{Layer, MAX_SPATIAL, MAX_TARGETS, Placement, Targets};
+
+/// A size of which nothing comes for so long, and for so many frames of other sizes, has been stopped by the peer.
+const STOPPED_AFTER: Duration = Duration::from_secs(2);
+const STOPPED_FRAMES: u8 = 8;
 
 /// The rates of one encoding's targets.
 pub struct LayerRates {
     offered: Targets,
     rates: [Bitrate; MAX_TARGETS],
+    sizes: [Size; MAX_SPATIAL as usize],
+    /// Targets of sizes that have not stopped.
+    live: Targets,
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    last_packet: Instant,
+    /// Frames of other sizes since.
+    others: u8,
 }
 
 /// A picture that can be had.
@@ -28,16 +42,46 @@ impl LayerRates {
         LayerRates {
             offered: Targets::default(),
             rates: std::array::from_fn(|_| Bitrate::new(now)),
+            sizes: [Size {
+                last_packet: now,
+                others: 0,
+            }; MAX_SPATIAL as usize],
+            live: Targets::all(),
         }
     }
 
-    /// Counts a packet for all that consist of it, too.
+    /// Counts a packet for all that consist of it, too. What of its encoding has stopped can be had no more: it is taken
+    /// out of the placement.
     #[inline]
-    pub fn add(&mut self, placement: &Placement, bytes: usize) {
+    pub fn add(&mut self, placement: &mut Placement, bytes: usize, now: Instant) {
+        let size = &mut self.sizes[usize::from(placement.layer.spatial)];
+        let is_back = !self.live.contains(placement.layer);
+        *size = Size {
+            last_packet: now,
+            others: 0,
+        };
+        if placement.ends_frame || is_back {
+            self.look_at_sizes(placement.layer, now);
+        }
+        placement.offered = placement.offered.and(self.live);
+        placement.switch = placement.switch.and(self.live);
         self.offered = placement.offered;
         for layer in placement.needed.iter() {
             self.rates[layer.index()].add(bytes);
         }
+    }
+
+    fn look_at_sizes(&mut self, came: Layer, now: Instant) {
+        let others = (0..).zip(&mut self.sizes);
+        for (_, size) in others.filter(|&(spatial, _)| spatial != came.spatial) {
+            size.others = size.others.saturating_add(1);
+        }
+        let sizes = &self.sizes;
+        self.live = Targets::of(|layer| {
+            let size = &sizes[usize::from(layer.spatial)];
+            let silence = now.saturating_duration_since(size.last_packet);
+            size.others < STOPPED_FRAMES || silence < STOPPED_AFTER
+        });
     }
 
     /// Ends the window, where it was long enough.
@@ -86,7 +130,6 @@ impl LayerRates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn each_picture_costs_what_it_consists_of() {
@@ -94,7 +137,7 @@ mod tests {
         let mut rates = LayerRates::new(start);
         // As many layers are possible as are told apart, two frame rates of one size are there.
         for temporal in [0, 1, 0, 1] {
-            let placement = Placement {
+            let mut placement = Placement {
                 layer: Layer::new(0, temporal).unwrap(),
                 offered: Targets::of(|layer| layer.spatial == 0),
                 needed: Targets::of(|layer| layer.spatial == 0 && layer.temporal >= temporal),
@@ -106,7 +149,7 @@ mod tests {
                 ends_frame: true,
                 counts_pictures: true,
             };
-            rates.add(&placement, 12_500);
+            rates.add(&mut placement, 12_500, start);
         }
         rates.measure(start + Duration::from_secs(1));
         let step = |temporal, bits_per_second, is_slowest| Step {

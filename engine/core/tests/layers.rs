@@ -96,7 +96,12 @@ impl Call {
 
     /// A picture in two sizes; the payload is encrypted end to end.
     fn described_picture(&mut self) {
-        for spatial in 0..2 {
+        self.described_sizes(&[0, 1]);
+    }
+
+    /// The same in some of them.
+    fn described_sizes(&mut self, sizes: &[u8]) {
+        for &spatial in sizes {
             let descriptor = l2t2_key(self.picture, spatial);
             let payload = vec![0xee; [600, 1200][usize::from(spatial)]];
             let packet = self.packet(&[(DESCRIPTOR, &descriptor)], &payload);
@@ -272,4 +277,98 @@ fn a_smaller_picture_begins_at_a_key_frame_by_descriptor_alone() {
         call.described_picture();
     }
     assert_eq!(sizes(&mut call), [600, 1200]);
+}
+
+/// A publisher may stop a size without a word, and nothing that is asked for brings it back.
+#[test]
+fn a_size_that_freezes_is_left_for_the_one_that_comes() {
+    let mut call = call(proto::Codec::Av1, true);
+    let sizes = |call: &mut Call| {
+        let packets = call.got();
+        let mut sizes: Vec<usize> = packets.iter().map(|packet| packet.payload.len()).collect();
+        sizes.dedup();
+        sizes
+    };
+    for _ in 0..60 {
+        call.described_picture();
+    }
+    assert_eq!(sizes(&mut call), [600, 1200]);
+    call.lab.feedback(call.publisher);
+    for _ in 0..300 {
+        call.described_sizes(&[0]);
+    }
+    let asked = call.lab.feedback(call.publisher).pli;
+    assert!((5..=10).contains(&asked), "{asked} in ten seconds");
+    call.picture = 0;
+    for _ in 0..60 {
+        call.described_sizes(&[0]);
+    }
+    assert_eq!(sizes(&mut call), [600], "from the key frame on");
+    assert_eq!(
+        call.lab.feedback(call.publisher).pli,
+        0,
+        "it has what there is"
+    );
+    call.picture = 0;
+    for _ in 0..20 {
+        call.described_picture();
+    }
+    assert_eq!(sizes(&mut call), [600, 1200], "and it comes back");
+}
+
+/// Whoever joins while a size is announced that nobody sends gets the other one.
+#[test]
+fn a_size_that_never_comes_is_not_waited_for() {
+    let mut call = call(proto::Codec::Av1, true);
+    for _ in 0..90 {
+        call.described_sizes(&[0]);
+    }
+    assert!(call.lab.feedback(call.publisher).pli > 0);
+    call.picture = 0;
+    call.got();
+    for _ in 0..60 {
+        call.described_sizes(&[0]);
+    }
+    assert_eq!(call.got().len(), 60);
+}
+
+/// A picture that stands still for seconds, as a shared screen does, has lost no size.
+#[test]
+fn a_pause_of_all_sizes_costs_no_key_frame() {
+    let mut call = call(proto::Codec::Av1, true);
+    for _ in 0..60 {
+        call.described_picture();
+    }
+    call.lab.feedback(call.publisher);
+    for _ in 0..8 {
+        call.lab.advance(Duration::from_secs(4));
+        call.lab.check_again(call.publisher);
+        call.lab.check_again(call.subscriber);
+        call.described_picture();
+    }
+    assert_eq!(call.lab.feedback(call.publisher).pli, 0);
+}
+
+/// All that is left of a picture whose higher frame rates stop is given at once.
+#[test]
+fn a_frame_rate_that_freezes_leaves_the_lower_ones() {
+    let mut call = call(proto::Codec::Vp8, false);
+    call.vp8_frames(60);
+    call.got();
+    call.lab.feedback(call.publisher);
+    for frames in 0..60 {
+        // Each second frame is of the highest rate.
+        let packets = call.vp8_packets();
+        if frames % 2 == 0 {
+            for packet in packets {
+                call.lab.deliver(call.publisher, &packet);
+            }
+        } else {
+            call.sequence -= 2;
+        }
+        call.lab.advance(Duration::from_millis(33));
+    }
+    let packets = call.got();
+    assert_eq!((packets.len(), rates_of(&packets)), (60, vec![0, 1]));
+    assert_eq!(call.lab.feedback(call.publisher).pli, 0);
 }
