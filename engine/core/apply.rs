@@ -237,17 +237,20 @@ impl Engine {
             let publication = &self.publications[publication];
             let settings = &publication.settings;
             for (announced, &encoding) in settings.encodings.iter().zip(&publication.encodings) {
+                let stream = IncomingStream {
+                    encoding,
+                    repairs: None,
+                    is_learned: false,
+                    newest: 0,
+                };
                 for &ssrc in &announced.ssrcs {
-                    let stream = IncomingStream {
-                        encoding,
-                        repairs: None,
-                    };
                     session.incoming.insert(ssrc, stream);
                     let rtx = settings.rtx_ssrcs.iter().filter(|pair| pair.1 == ssrc);
                     for &(rtx, ssrc) in rtx {
                         let repairs = Some(Some(ssrc));
-                        let stream = IncomingStream { encoding, repairs };
-                        session.incoming.insert(rtx, stream);
+                        session
+                            .incoming
+                            .insert(rtx, IncomingStream { repairs, ..stream });
                     }
                 }
             }
@@ -255,7 +258,11 @@ impl Engine {
         let announced = session.incoming.len();
         for (ssrc, stream) in known {
             if self.encodings.contains_key(stream.encoding) {
-                session.incoming.entry(ssrc).or_insert(stream);
+                let learned = IncomingStream {
+                    is_learned: true,
+                    ..stream
+                };
+                session.incoming.entry(ssrc).or_insert(learned);
             }
         }
         session.learned = session.incoming.len() - announced;

@@ -37,8 +37,6 @@ discards! {
     Replayed => "discarded_replayed",
     /// Wrong authentication tag.
     NotAuthentic => "discarded_not_authentic",
-    /// More SSRCs than a peer may have.
-    TooManyStreams => "discarded_too_many_streams",
     /// No publication fits.
     UnknownStream => "discarded_unknown_stream",
     /// Feedback on more packets than are read of one datagram.

@@ -1,14 +1,14 @@
 //! Which stream an incoming packet belongs to: of an SSRC that nobody announced, and of a retransmission.
 
 use super::counters::Discard;
-use super::session::{IncomingStream, MAX_LEARNED_STREAMS, Session};
+use super::session::{IncomingStream, Session};
 use super::{EncodingKey, PublicationKey};
 use crate::forward::encoding::Encoding;
 use crate::forward::publication::Publication;
 use crate::wire::rtp::Header;
 
 /// Finds the stream of an SSRC that was not announced: by its mid (RFC 9143 section 9.2), or by its payload
-/// type where only one publication has it; with simulcast also by its rid (RFC 8852).
+/// type where only one publication has it; with simulcast also by its rid (RFC 8852). `turn` is the packet's place among all.
 pub(super) fn learn_stream(
     session: &mut Session,
     (publications, encodings): (
@@ -17,10 +17,8 @@ pub(super) fn learn_stream(
     ),
     header: &Header,
     packet: &[u8],
+    turn: u64,
 ) -> Result<IncomingStream, Discard> {
-    if session.learned == MAX_LEARNED_STREAMS {
-        return Err(Discard::TooManyStreams);
-    }
     let ids = session.extensions;
     let value_of = |wanted: u8| {
         let found = header.extensions(packet).find(|&(id, _)| id == wanted);
@@ -52,9 +50,10 @@ pub(super) fn learn_stream(
     let stream = IncomingStream {
         encoding: encoding.ok_or(Discard::UnknownStream)?,
         repairs: is_repair.then_some(None),
+        is_learned: true,
+        newest: turn,
     };
-    session.incoming.insert(header.ssrc, stream);
-    session.learned += 1;
+    session.learn(header.ssrc, stream);
     Ok(stream)
 }
 

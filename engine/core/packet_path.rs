@@ -44,11 +44,15 @@ impl Engine {
             );
         }
 
-        let stream = match session.incoming.get(&header.ssrc) {
-            Some(&stream) => stream,
+        let turn = self.counters.packets_received;
+        let stream = match session.incoming.get_mut(&header.ssrc) {
+            Some(stream) => {
+                stream.newest = turn;
+                *stream
+            }
             None => {
                 let known = (&self.publications, &self.encodings);
-                learn_stream(session, known, &header, &datagram[..length])?
+                learn_stream(session, known, &header, &datagram[..length], turn)?
             }
         };
         let encoding = &self.encodings[stream.encoding];

@@ -50,6 +50,10 @@ pub struct IncomingStream {
     pub encoding: EncodingKey,
     /// For retransmissions: the SSRC that they repair, once known.
     pub repairs: Option<Option<u32>>,
+    /// By a packet, and not by a description.
+    pub is_learned: bool,
+    /// Which one of all packets was its last.
+    pub newest: u64,
 }
 
 /// Addresses of one peer that ICE validated, each with the socket of ours that it was checked for. A peer cannot claim
@@ -165,7 +169,7 @@ pub struct Session {
     pub pending: Pending,
 }
 
-/// SSRCs that a peer may use without announcing them.
+/// SSRCs of a peer that are remembered without being announced: then the one that is longest silent is forgotten.
 pub const MAX_LEARNED_STREAMS: usize = 256;
 
 impl Session {
@@ -204,6 +208,19 @@ impl Session {
             streams: Streams::new(),
             pending: Pending::new(),
         }
+    }
+
+    /// Remembers which stream an SSRC is that nobody announced.
+    pub fn learn(&mut self, ssrc: u32, stream: IncomingStream) {
+        while self.learned >= MAX_LEARNED_STREAMS {
+            let learned = self.incoming.iter().filter(|(_, known)| known.is_learned);
+            let silent = learned.min_by_key(|(_, known)| known.newest);
+            let Some((&silent, _)) = silent else { break };
+            self.incoming.remove(&silent);
+            self.learned -= 1;
+        }
+        self.incoming.insert(ssrc, stream);
+        self.learned += 1;
     }
 
     /// Has fetched what sending a packet reads and writes of it.

@@ -92,6 +92,12 @@ impl Receiver {
         }
     }
 
+    /// Sources that are remembered, the more of RTP's and RTCP's.
+    #[cfg(test)]
+    pub fn streams(&self) -> usize {
+        (self.rtp_streams.windows.len()).max(self.rtcp_streams.windows.len())
+    }
+
     /// Authenticates and decrypts in place a packet whose header is `header`; returns its plaintext length.
     ///
     /// The content of a rejected packet is unspecified.

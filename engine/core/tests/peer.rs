@@ -72,6 +72,16 @@ struct Peer {
     feedback: FeedbackSeen,
     table: proto::ApplySession,
     takes_repeats: bool,
+    traffic: Traffic,
+}
+
+/// Bytes of all datagrams of a peer.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Traffic {
+    /// What it gave the engine.
+    pub given: usize,
+    /// What the engine sent it.
+    pub got: usize,
 }
 
 pub struct Laboratory {
@@ -135,6 +145,11 @@ impl Laboratory {
         self.now
     }
 
+    /// All that went between a peer and the engine so far.
+    pub fn traffic(&self, index: usize) -> Traffic {
+        self.peers[index].traffic
+    }
+
     pub fn address(&self, index: usize) -> SocketAddr {
         self.peers[index].address
     }
@@ -187,6 +202,7 @@ impl Laboratory {
             feedback: FeedbackSeen::default(),
             table: table.clone(),
             takes_repeats: false,
+            traffic: Traffic::default(),
         });
         let index = self.peers.len() - 1;
         self.request(apply(table)).expect("the table is right");
@@ -417,8 +433,11 @@ impl Laboratory {
     /// Gives the engine a datagram, as one of a receive batch that goes on.
     pub fn hand_over(&mut self, source: SocketAddr, datagram: &[u8]) {
         let mut datagram = datagram.to_vec();
-        let peer = self.peers.iter().find(|peer| peer.address == source);
-        let socket = peer.map_or(0, |peer| peer.socket);
+        let peer = self.peers.iter_mut().find(|peer| peer.address == source);
+        let socket = peer.map_or(0, |peer| {
+            peer.traffic.given += datagram.len();
+            peer.socket
+        });
         self.engine
             .handle_datagram(self.now, socket, source, &mut datagram, &mut self.outbox);
     }
@@ -443,8 +462,11 @@ impl Laboratory {
         for (to, datagram) in sent {
             let peer = self.peers.iter_mut().find(|peer| peer.address == to);
             match peer {
-                Some(peer) => peer.take(self.now, datagram),
-                None => assert!(self.left.contains(&to), "only peers get datagrams"),
+                Some(peer) => {
+                    peer.traffic.got += datagram.len();
+                    peer.take(self.now, datagram);
+                }
+                None => assert!(self.left.contains(&to), "only peers get datagrams: {to}"),
             }
         }
     }
