@@ -83,7 +83,7 @@ impl Engine {
     pub(super) fn data_due(&mut self, key: SessionKey, now: Instant) {
         let data = (self.sessions.get_mut(key)).and_then(|session| session.data.as_mut());
         if let Some(data) = data {
-            data.timer = None;
+            data.timer = data.timer.filter(|&at| at > now);
             data.association.handle_timeout(now);
             self.want_turn(key);
         }

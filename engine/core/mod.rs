@@ -349,7 +349,8 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
-        session.transport_timer = None;
+        // An earlier one that was added later leaves it as it is.
+        session.transport_timer = session.transport_timer.filter(|&at| at > now);
         if let Some(transport) = &mut session.transport {
             let put_off = transport.put_off(now);
             if put_off.is_some() {

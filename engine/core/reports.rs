@@ -66,7 +66,8 @@ impl Engine {
         let Some(encoding) = self.encodings.get_mut(key) else {
             return;
         };
-        encoding.timer = None;
+        // A look that is armed for later stays: this one may be out of turn, and many of them would add up.
+        encoding.timer = encoding.timer.filter(|&at| at > now);
         // Before the first packet there is nobody to ask: `after_receive` comes back to it.
         let Some(ssrc) = encoding.ssrc else {
             return;

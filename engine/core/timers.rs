@@ -84,6 +84,12 @@ impl Timers {
         self.0.pop_due(now)
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// When the next work is due.
     pub fn next(&self) -> Option<Instant> {
         self.0.next()

@@ -76,6 +76,10 @@ pub fn assert_bounded(lab: &Laboratory) {
         assert!(encoding.watching.len() <= 1);
     }
     assert!(engine.by_address.len() <= 64 * engine.sessions.len());
+    // Each has a few of its own; those of what has ended, and what was moved up, stay until their time.
+    let owners = engine.sessions.len() + encodings + engine.publications.len();
+    let timers = engine.timers.len();
+    assert!(timers <= 12 * owners + 64, "{timers} of {owners}");
 }
 
 /// What is written to ask for a key frame is nothing else, and no more than one a second (and one at once).

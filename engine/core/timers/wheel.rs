@@ -63,6 +63,16 @@ impl<T: Copy + Ord> Wheel<T> {
         self.started
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        let next = |free: &u32| self.nodes.get(*free as usize).map(|node| node.next);
+        let free = std::iter::successors(Some(self.free).filter(|&free| free != NONE), |free| {
+            next(free).filter(|&next| next != NONE)
+        });
+        self.near.len() + self.nodes.len() - free.count()
+    }
+
     /// Adds a timer.
     pub fn add(&mut self, at: Instant, timer: T) {
         if self.turn_of(at) < self.horizon {

@@ -7,6 +7,7 @@ use super::super::{VP8_DELTA, VP8_KEY};
 use super::{Bystanders, assert_bounded, assert_paced};
 use crate::codec::Codec;
 use crate::link::proto;
+use crate::wire::rtcp;
 
 const MID: u8 = 1;
 const RID: u8 = 2;
@@ -168,6 +169,26 @@ fn encodings_that_stop_and_begin_anew_are_shown_each_time() {
         assert_bounded(&call.lab);
     }
     call.assert_goes_on(7);
+}
+
+/// Each fifth packet is missing and never comes, for a minute, and key frames are asked for that are not made.
+#[test]
+fn what_is_missing_for_long_is_looked_at_in_one_turn() {
+    let mut call = Hostile::new();
+    call.send(7, Some("f"), 1, VP8_KEY);
+    for number in 2..3000_u16 {
+        if number % 5 > 0 {
+            call.send(7, None, number, VP8_DELTA);
+        }
+        for _ in 0..3 {
+            call.lab.send_rtcp(call.subscriber, |packet| {
+                rtcp::push_pli(packet, 1, SUBSCRIBER_SSRC);
+            });
+        }
+        call.pass(20);
+        assert_bounded(&call.lab);
+    }
+    assert_paced(call.lab.feedback(call.publisher).pli, 60);
 }
 
 /// Gaps that nobody can mend are asked about for less than they cost.
