@@ -188,6 +188,9 @@ impl Engine {
         if let Some(reception) = &mut encoding.reception {
             reception.sender_report(clock.ntp, now);
         }
+        if !encoding.may_tell_clock(now) {
+            return;
+        }
         self.forward_sender_report(key, clock, outbox);
         self.hand_over_clock(key, clock);
     }

@@ -1,7 +1,7 @@
 //! One encoding of a publication: a stream of its own, with its own losses, cache and key frames.
 //! A publication without simulcast has one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bitrate::Bitrate;
 use super::cache::PacketCache;
@@ -17,6 +17,9 @@ use crate::wire::rtp::Header;
 
 /// Bytes that a subscriber's copy has more: SRTP's tag, and extensions such as the transport-wide number.
 const SUBSCRIBERS_OVERHEAD: usize = 24;
+
+/// Between two sender reports that are passed on: peers send one a second or less often, and they pass by all pacing.
+const CLOCK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The peer's last sender report (RFC 3550 section 6.4.1).
 #[derive(Clone, Copy)]
@@ -65,6 +68,7 @@ pub struct Encoding {
     pub reception: Option<Reception>,
     /// Of the current stream.
     pub clock: Option<SenderClock>,
+    clock_told: Option<Instant>,
     /// The SSRC of the current stream.
     pub ssrc: Option<u32>,
     /// Of FIR (RFC 5104 section 4.3.1.2).
@@ -102,6 +106,7 @@ impl Encoding {
             losses: Losses::default(),
             reception: None,
             clock: None,
+            clock_told: None,
             ssrc: None,
             fir_sequence: 0,
             is_live: false,
@@ -216,6 +221,16 @@ impl Encoding {
     /// The generation of the packets in the cache.
     pub fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// Whether a sender report is passed on now.
+    pub fn may_tell_clock(&mut self, now: Instant) -> bool {
+        let told = self.clock_told;
+        let may = told.is_none_or(|told| now.saturating_duration_since(told) >= CLOCK_INTERVAL);
+        if may {
+            self.clock_told = Some(now);
+        }
+        may
     }
 
     /// When losses and key frames are to be looked at.

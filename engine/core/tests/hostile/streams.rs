@@ -191,6 +191,32 @@ fn what_is_missing_for_long_is_looked_at_in_one_turn() {
     assert_paced(call.lab.feedback(call.publisher).pli, 60);
 }
 
+/// What one datagram of the publisher says is not said to all viewers forty times.
+#[test]
+fn a_flood_of_sender_reports_is_not_passed_on() {
+    let mut call = Hostile::new();
+    for number in 1..100_u16 {
+        call.send(7, Some("f"), number, VP8_KEY);
+        call.pass(5);
+    }
+    let before = call.lab.traffic(call.subscriber).got;
+    for turn in 0..200_u64 {
+        for _ in 0..5 {
+            call.lab.send_rtcp(call.publisher, |packet| {
+                for at in 0..40 {
+                    rtcp::push_sender_report(packet, 7, turn << 32 | at, 960, 1, 5, &[]);
+                }
+            });
+        }
+        call.pass(5);
+    }
+    let seconds = 1;
+    let got = call.lab.traffic(call.subscriber).got - before;
+    let reports = call.lab.sender_reports(call.subscriber).len();
+    assert!((1..=5 * seconds + 2).contains(&reports), "{reports}");
+    assert!(got < 40_000, "{got}");
+}
+
 /// Gaps that nobody can mend are asked about for less than they cost.
 #[test]
 fn gaps_without_end_are_asked_about_within_bounds() {
