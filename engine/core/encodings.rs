@@ -25,6 +25,9 @@ impl Engine {
     /// Gives a subscription the encoding that it is to get now, or aims it at that one's next key frame.
     pub(super) fn retarget(&mut self, key: SubscriptionKey, now: Instant) {
         let (wanted, layer) = self.wanted_encoding(key).unzip();
+        if wanted.is_none() && self.awaits_description(key) {
+            return;
+        }
         let subscription = &mut self.subscriptions[key];
         subscription.layer = layer.flatten();
         subscription.forget_before(now);
@@ -52,6 +55,16 @@ impl Engine {
                 self.want_key_frame_of(encoding, now);
             }
         }
+    }
+
+    /// Whether another worker has not said yet what its publication consists of: what is shown until then stays.
+    fn awaits_description(&self, key: SubscriptionKey) -> bool {
+        let subscription = &self.subscriptions[key];
+        let publication = subscription.publication.map(|key| &self.publications[key]);
+        subscription.budget != Some(0)
+            && publication.is_some_and(|publication| {
+                publication.session().is_none() && publication.encodings.is_empty()
+            })
     }
 
     /// Retargets all that receive a publication.

@@ -68,11 +68,7 @@ impl Engine {
                 mirror,
                 description,
             } => self.describe_mirror(mirror, *description, now),
-            Handover::Ended { mirror } => {
-                if self.publications.contains_key(mirror) {
-                    self.end_publication(mirror);
-                }
-            }
+            Handover::Ended { mirror } => self.end_mirror(mirror, now),
             Handover::Clock {
                 mirror,
                 encoding,
@@ -262,6 +258,18 @@ impl Engine {
             publication_id: name.publication_id,
         };
         self.tell_worker(name.worker, handover);
+    }
+
+    fn end_mirror(&mut self, key: PublicationKey, now: Instant) {
+        let Some(publication) = self.publications.get(key) else {
+            return;
+        };
+        let subscriptions = publication.subscriptions.clone();
+        self.end_publication(key);
+        // Those that waited for it show nothing else from now on.
+        for subscription in subscriptions {
+            self.retarget(subscription, now);
+        }
     }
 
     fn describe_mirror(&mut self, key: PublicationKey, description: Description, now: Instant) {

@@ -267,6 +267,36 @@ fn the_old_picture_stays_until_the_key_frame_of_a_source_on_another_worker() {
 }
 
 #[test]
+fn the_old_picture_stays_also_where_both_sources_are_on_another_worker() {
+    let mut pair = Pair::new(Codec::Vp8);
+    let second = pair.labs[0].join("second", |table| {
+        table.publications.push(peer::publication(Codec::Vp8));
+    });
+    let subscriber = pair.subscribe();
+    pair.frame(VP8_KEY);
+    pair.labs[1].received(subscriber);
+    let mut table = pair.labs[1].table(subscriber);
+    table.subscriptions[0].publisher_session_id = "second".into();
+    pair.labs[1].request(peer::apply(table.clone())).unwrap();
+    // Before the other worker has said anything, and after it.
+    assert_eq!(pair.frame(VP8_DELTA), 1);
+    assert_eq!(pair.frame(VP8_DELTA), 1);
+    assert_eq!(pair.labs[1].received(subscriber).len(), 2);
+    pair.labs[0].send_media(second, 7, 0, VP8_KEY);
+    pair.exchange();
+    assert_eq!(pair.labs[1].received(subscriber).len(), 1);
+    assert_eq!(pair.frame(VP8_DELTA), 0, "nobody sees it any more");
+    // One that is not there shows nothing.
+    table.subscriptions[0].publisher_session_id = "nobody".into();
+    pair.labs[1].request(peer::apply(table)).unwrap();
+    pair.exchange();
+    pair.labs[0].send_media(second, 8, 3000, VP8_KEY);
+    pair.exchange();
+    assert!(pair.labs[1].received(subscriber).is_empty());
+    assert!(pair.labs[1].engine.mirrors.is_empty());
+}
+
+#[test]
 fn a_session_without_its_publisher_carries_nothing_and_a_wrong_worker_is_refused() {
     let mut pair = Pair::new(Codec::Opus);
     let subscriber = pair.subscribe();
