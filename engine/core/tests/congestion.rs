@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::peer::{self, Laboratory, SUBSCRIBER_SSRC, TRANSPORT_WIDE};
 use super::{VP8_DELTA, VP8_KEY};
 use crate::codec::Codec;
+use crate::core::session::Session;
 use crate::link::proto;
 use crate::wire::rtcp::{self, Arrivals};
 
@@ -14,23 +15,23 @@ const FRAME: Duration = Duration::from_millis(33);
 /// Bytes of a frame of each encoding: about 1.2 Mbit/s, 360 and 120 kbit/s.
 const SIZES: [usize; 3] = [5000, 1500, 500];
 
-struct Call {
-    lab: Laboratory,
+pub(super) struct Call {
+    pub(super) lab: Laboratory,
     start: Instant,
-    publisher: usize,
-    subscriber: usize,
+    pub(super) publisher: usize,
+    pub(super) subscriber: usize,
     arrivals: Arrivals,
     sequences: [u16; 3],
     timestamp: u32,
     /// Bytes of RTP payload that the subscriber got: media, and by RTX.
-    media: usize,
-    repeated: usize,
-    last_encoding: Option<u8>,
+    pub(super) media: usize,
+    pub(super) repeated: usize,
+    pub(super) last_encoding: Option<u8>,
     last_sequence: u16,
 }
 
 impl Call {
-    fn new(transport_wide: bool) -> Call {
+    pub(super) fn new(transport_wide: bool) -> Call {
         let mut lab = Laboratory::new();
         let publisher = lab.join("publisher", |table| {
             let encodings = ["f", "h", "q"].into_iter().zip(1000..);
@@ -71,7 +72,7 @@ impl Call {
     }
 
     /// A frame of each encoding, all of them key frames.
-    fn frame(&mut self) {
+    pub(super) fn frame(&mut self) {
         self.timestamp += 3000;
         for (encoding, size) in SIZES.into_iter().enumerate() {
             for (packet, begins) in (0..size.div_ceil(1000)).map(|packet| (packet, packet == 0)) {
@@ -96,7 +97,7 @@ impl Call {
         self.take();
     }
 
-    fn take(&mut self) {
+    pub(super) fn take(&mut self) {
         for packet in self.lab.received(self.subscriber) {
             if packet.ssrc == SUBSCRIBER_SSRC {
                 self.media += packet.payload.len();
@@ -113,7 +114,7 @@ impl Call {
     }
 
     /// Frames for so long, with feedback on each where the peer gives any.
-    fn run(&mut self, time: Duration, with_feedback: bool) {
+    pub(super) fn run(&mut self, time: Duration, with_feedback: bool) {
         for _ in 0..time.as_millis() / FRAME.as_millis() {
             self.frame();
             if with_feedback && !self.arrivals.is_empty() {
@@ -127,10 +128,24 @@ impl Call {
     }
 
     fn estimate(&self) -> u64 {
+        self.rate().expect("known")
+    }
+
+    /// bit/s of the subscriber's link, as the engine takes it to be.
+    pub(super) fn rate(&self) -> Option<u64> {
+        let estimator = &self.session().estimator;
+        estimator.bits_per_second(self.lab.now())
+    }
+
+    /// The number of the last packet towards the subscriber.
+    pub(super) fn transport_sequence(&self) -> u16 {
+        self.session().transport_sequence.wrapping_sub(1)
+    }
+
+    fn session(&self) -> &Session {
         let mut sessions = self.lab.engine.sessions.values();
         let session = sessions.find(|session| session.id == "subscriber");
-        let estimator = &session.expect("it is there").estimator;
-        estimator.bits_per_second(self.lab.now()).expect("known")
+        session.expect("it is there")
     }
 
     fn remb(&mut self, bits_per_second: u32) {

@@ -1,6 +1,10 @@
 //! Peers that lie, flood, come and go: what they cost is bounded, and others' calls do not notice them.
 
+mod feedback;
+mod freezes;
+mod fuzz;
 mod streams;
+mod tables;
 
 use super::peer::{self, Laboratory};
 use crate::codec::Codec;
@@ -82,7 +86,27 @@ pub fn assert_bounded(lab: &Laboratory) {
     assert!(timers <= 12 * owners + 64, "{timers} of {owners}");
 }
 
-/// What is written to ask for a key frame is nothing else, and no more than one a second (and one at once).
+/// Key frames that the publisher of one track was asked for: one a second, and the first at once.
 pub fn assert_paced(asked: usize, seconds: usize) {
     assert!(asked <= seconds + 1, "{asked} in {seconds} s");
+}
+
+/// Carries what workers hand over to each other until none has anything to say; how much that was.
+pub fn exchange(labs: &mut [Laboratory]) -> usize {
+    let mut carried = 0;
+    loop {
+        let mut is_quiet = true;
+        for from in 0..labs.len() {
+            let engine = &mut labs[from].engine;
+            let told: Vec<_> = std::iter::from_fn(|| engine.poll_handover()).collect();
+            is_quiet &= told.is_empty();
+            carried += told.len();
+            for (to, handover) in told {
+                labs[usize::from(to)].hand(from as u16, vec![handover]);
+            }
+        }
+        if is_quiet {
+            return carried;
+        }
+    }
 }

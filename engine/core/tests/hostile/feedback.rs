@@ -1,0 +1,135 @@
+//! Feedback that lies about the link.
+
+use std::time::Duration;
+
+use super::super::congestion::Call;
+use super::super::peer::{SUBSCRIBER_SSRC, Traffic};
+use super::{Bystanders, assert_bounded, assert_paced};
+use crate::wire::rtcp;
+
+/// An estimate in bit/s as REMB has it, for these SSRCs (draft-alvestrand-rmcat-remb-03 section 2.2).
+fn push_remb(packet: &mut Vec<u8>, bits_per_second: u64, ssrcs: &[u32]) {
+    let exponent = (64 - bits_per_second.leading_zeros()).saturating_sub(18);
+    let mantissa = (bits_per_second >> exponent) as u32;
+    let words = 4 + ssrcs.len() as u16;
+    packet.extend_from_slice(&[0x8f, 206]);
+    packet.extend_from_slice(&words.to_be_bytes());
+    packet.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 0]);
+    packet.extend_from_slice(b"REMB");
+    let head = (ssrcs.len() as u32) << 24 | exponent << 18 | mantissa;
+    packet.extend_from_slice(&head.to_be_bytes());
+    for ssrc in ssrcs {
+        packet.extend_from_slice(&ssrc.to_be_bytes());
+    }
+}
+
+/// Transport-wide feedback that says of `count` packets from `base` on that all came, a quarter of a millisecond apart.
+fn push_arrivals(packet: &mut Vec<u8>, base: u16, count: u16, reference: u32) {
+    let mut body = Vec::new();
+    body.extend_from_slice(&base.to_be_bytes());
+    body.extend_from_slice(&count.to_be_bytes());
+    body.extend_from_slice(&(reference << 8).to_be_bytes());
+    body.extend_from_slice(&(0x2000 | count).to_be_bytes());
+    body.extend(std::iter::repeat_n(1, usize::from(count)));
+    body.resize(body.len().next_multiple_of(4), 0);
+    packet.extend_from_slice(&[0x8f, 205]);
+    packet.extend_from_slice(&(2 + body.len() as u16 / 4).to_be_bytes());
+    packet.extend_from_slice(&1_u32.to_be_bytes());
+    packet.extend_from_slice(&SUBSCRIBER_SSRC.to_be_bytes());
+    packet.extend_from_slice(&body);
+}
+
+/// A call for so many seconds, in which the subscriber says something before each frame; what it got is less than twice
+/// what media alone makes.
+fn assert_harmless(transport_wide: bool, seconds: u64, mut lie: impl FnMut(&mut Call, u32)) {
+    let mut call = Call::new(transport_wide);
+    let mut bystanders = Bystanders::join(&mut call.lab);
+    call.run(Duration::from_secs(2), transport_wide);
+    call.lab.feedback(call.publisher);
+    let before = call.lab.traffic(call.subscriber);
+    let media = call.media;
+    for frame in 0..seconds as u32 * 30 {
+        for _ in 0..5 {
+            lie(&mut call, frame);
+        }
+        call.frame();
+        bystanders.speak(&mut call.lab);
+        for index in [call.publisher, call.subscriber] {
+            call.lab.check_again(index);
+        }
+        let rate = call.rate();
+        assert!(rate.is_none_or(|rate| (30_000..=1_000_000_000).contains(&rate)));
+    }
+    assert_bounded(&call.lab);
+    let Traffic { got, .. } = call.lab.traffic(call.subscriber);
+    let media = call.media - media;
+    assert!(media > 0, "it still gets a picture");
+    assert!(
+        got - before.got < 2 * media + 64 * 1024,
+        "{} of {media}",
+        got - before.got
+    );
+    // Each frame is a key frame here: what is asked for was not there at that moment.
+    assert_paced(call.lab.feedback(call.publisher).pli, seconds as usize);
+}
+
+#[test]
+fn estimates_of_nothing_and_of_everything_are_bounded() {
+    for (transport_wide, estimates) in [
+        (false, [0, 0]),
+        (false, [1_000_000_000_000, 1_000_000_000_000]),
+        (false, [0, 1_000_000_000_000]),
+        (true, [0, 1_000_000_000_000]),
+        (true, [u64::MAX, 1]),
+    ] {
+        let mut told = 0;
+        assert_harmless(transport_wide, 8, |call, _| {
+            told += 1;
+            call.lab.send_rtcp(call.subscriber, |packet| {
+                push_remb(packet, estimates[told % 2], &[SUBSCRIBER_SSRC]);
+            });
+        });
+    }
+}
+
+/// REMB is about the way as a whole; what it says of streams that are not there is no more and no less.
+#[test]
+fn estimates_for_streams_that_are_not_there_do_no_harm() {
+    let strangers: Vec<u32> = (0..200).map(|at| 0xdead_0000 + at).collect();
+    assert_harmless(false, 6, |call, frame| {
+        call.lab.send_rtcp(call.subscriber, |packet| {
+            push_remb(packet, u64::from(frame) * 1_000, &strangers);
+            push_remb(packet, 1_000_000_000_000, &[]);
+            rtcp::push_pli(packet, 1, 0xdead_0000);
+            rtcp::push_nack(packet, 1, 0xdead_0000, &[1, 2, 3]);
+        });
+    });
+}
+
+/// Numbers that were never sent, at times that go backwards.
+#[test]
+fn acknowledgements_of_what_was_never_sent_are_not_counted() {
+    assert_harmless(true, 8, |call, frame| {
+        call.lab.send_rtcp(call.subscriber, |packet| {
+            let base = (frame * 7919) as u16;
+            push_arrivals(packet, base, 300, 0x00ff_ffff - frame);
+            push_arrivals(
+                packet,
+                base.wrapping_sub(20_000),
+                300,
+                frame.wrapping_mul(77_777),
+            );
+        });
+    });
+}
+
+/// The same numbers again and again, as if all had come at once: a link of any width.
+#[test]
+fn arrivals_that_are_too_good_to_be_true_make_no_more_than_the_media() {
+    assert_harmless(true, 8, |call, frame| {
+        let last = call.transport_sequence();
+        call.lab.send_rtcp(call.subscriber, |packet| {
+            push_arrivals(packet, last.wrapping_sub(100), 101, 0x0080_0000 - frame);
+        });
+    });
+}
