@@ -184,7 +184,6 @@ impl Engine {
         if encoding.ssrc != Some(ssrc) {
             return;
         }
-        encoding.clock = Some(clock);
         if let Some(reception) = &mut encoding.reception {
             reception.sender_report(clock.ntp, now);
         }

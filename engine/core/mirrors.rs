@@ -320,7 +320,6 @@ impl Engine {
         let Some(&key) = encodings.and_then(|known| known.get(usize::from(encoding))) else {
             return;
         };
-        self.encodings[key].clock = Some(clock);
         self.forward_sender_report(key, clock, outbox);
     }
 

@@ -66,8 +66,6 @@ pub struct Encoding {
     pub losses: Losses,
     /// Of the current stream.
     pub reception: Option<Reception>,
-    /// Of the current stream.
-    pub clock: Option<SenderClock>,
     clock_told: Option<Instant>,
     /// The SSRC of the current stream.
     pub ssrc: Option<u32>,
@@ -105,7 +103,6 @@ impl Encoding {
             key_frames: KeyFrameRequests::default(),
             losses: Losses::default(),
             reception: None,
-            clock: None,
             clock_told: None,
             ssrc: None,
             fir_sequence: 0,
@@ -244,7 +241,6 @@ impl Encoding {
     fn begin_stream(&mut self, ssrc: u32) {
         self.ssrc = Some(ssrc);
         self.reception = None;
-        self.clock = None;
         self.losses = Losses::default();
         self.cache.clear();
         self.layers = LayerReader::default();
