@@ -24,6 +24,8 @@ Prints a line of JSON for each measurement.
   --bind IP        the address of publishers and subscribers (127.0.0.1)
   --congestion K   on: subscribers take congestion control, off: their answers refuse it (on)
   --profile FILE   samples of the server's process while it is measured, by perf
+  --calls FILE     after the last measurement another one of the same load, without CPU figures: samples with the calls that
+                   led there, and counts of system calls and context switches
   --threads N      of the load, which its publishers are shared out over with their subscribers (1)
   --offers         subscribers send the offer (the server does)
   --search         find how many of the publishers can send before packets are lost or late,
@@ -56,6 +58,8 @@ pub struct Plan {
     pub threads: usize,
     /// Where samples of the server go.
     pub profile: Option<String>,
+    /// Where samples with calls go, of a window of their own.
+    pub calls: Option<String>,
     /// Subscribers offer, not the server.
     pub offers: bool,
     /// Of an audio packet, in milliseconds.
@@ -80,7 +84,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let mut bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (mut interval, mut control_pid) = (20, None);
     let mut idle = Vec::new();
-    let (mut profile, mut threads) = (None, 1);
+    let (mut profile, mut calls, mut threads) = (None, None, 1);
     let mut run: fn(Plan) -> Arguments = Arguments::Run;
     while let Some(name) = given.next() {
         match name.as_str() {
@@ -112,6 +116,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                     "--congestion" if value == "off" => congestion = false,
                     "--threads" => threads = number(&value)? as usize,
                     "--profile" => profile = Some(value),
+                    "--calls" => calls = Some(value),
                     "--bits" => bits = number(&value)?,
                     "--fps" => fps = number(&value)?.clamp(1, 90) as u32,
                     "--simulcast" if value == "on" => simulcast = true,
@@ -153,6 +158,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         congestion,
         threads,
         profile,
+        calls,
         offers,
         interval,
         control_pid,

@@ -7,7 +7,7 @@ use crate::api::Api;
 use crate::arguments::Plan;
 use crate::figures::{Figures, Part};
 use crate::load::{Load, SETTLE};
-use crate::measuring::{CLIMB, Share, WARM_UP, Window, seen, watch};
+use crate::measuring::{CLIMB, Look, Share, WARM_UP, Window, seen, watch};
 use crate::process;
 
 enum Job {
@@ -60,9 +60,15 @@ impl Crew {
 
     /// Lets so many of the publishers send for so long.
     pub fn measure(&mut self, publishers: usize, seconds: u64) -> Result<Figures, String> {
+        let look = self.samples.clone().map_or(Look::None, Look::Samples);
+        self.look(publishers, seconds, look)
+    }
+
+    /// The same while somebody looks.
+    pub fn look(&mut self, publishers: usize, seconds: u64, look: Look) -> Result<Figures, String> {
         let warm_up = if self.encodings > 1 { CLIMB } else { WARM_UP };
         let window = Window::after(warm_up, seconds);
-        let watch = watch(self.pid, window, self.samples.clone());
+        let watch = watch(self.pid, window, look);
         for (first, member) in self.members.iter().enumerate() {
             let share = Share {
                 first,

@@ -83,6 +83,7 @@ impl Figures {
             server,
             generator,
             seconds,
+            counts: _,
         } = &self.used;
         let packets = self.part.packets;
         let each = |seconds: f64| round(seconds * 1e6 / packets.max(1) as f64, 1000.0);
@@ -111,6 +112,19 @@ impl Figures {
             line["otherEncoding"] = self.part.astray.into();
         }
         line
+    }
+
+    /// What was counted while calls were looked at. CPU figures are not among it: looking costs the server time.
+    pub fn counted(&self) -> Option<Value> {
+        let (used, counts) = (&self.used, self.used.counts.as_ref()?);
+        let packets = self.part.packets.max(1) as f64;
+        Some(json!({
+            "step": "closer look",
+            "publishers": self.publishers,
+            "packetsPerSecond": (packets / used.seconds).round(),
+            "systemCallsPerPacket": round(counts.system_calls as f64 / packets, 10_000.0),
+            "contextSwitchesPerSecond": (counts.switches as f64 / used.seconds).round(),
+        }))
     }
 }
 

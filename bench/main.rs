@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, USAGE};
 use crew::Crew;
+use measuring::Look;
 
 fn main() -> ExitCode {
     // Each endpoint has a socket.
@@ -62,12 +63,19 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Arguments::Idle(plan, sizes) => growth::idle(plan, sizes),
         Arguments::Run(plan) => {
             let mut crew = Crew::connect(plan)?;
-            if plan.search {
-                return search::run(&mut crew, plan);
+            let publishers = if plan.search {
+                search::run(&mut crew, plan)?
+            } else {
+                let mut figures = crew.measure(plan.publishers, plan.seconds)?;
+                println!("{}", figures.json());
+                figures.settled()?;
+                plan.publishers
+            };
+            if let Some(file) = plan.calls.clone() {
+                let figures = crew.look(publishers, plan.seconds, Look::Calls(file))?;
+                figures.counted().iter().for_each(|line| println!("{line}"));
             }
-            let mut figures = crew.measure(plan.publishers, plan.seconds)?;
-            println!("{}", figures.json());
-            figures.settled()
+            Ok(())
         }
     }
 }

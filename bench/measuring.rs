@@ -1,6 +1,7 @@
 //! One measurement: what the endpoints of a thread see, and what the processes use meanwhile.
 
 use std::io;
+use std::process::Child;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use switchyard_net as net;
 use crate::endpoint::FEEDBACK_INTERVAL;
 use crate::figures::{Figures, Part};
 use crate::load::{Load, SETTLE};
-use crate::process::{self, Cpu};
+use crate::process::{self, Counts, Cpu};
 use crate::sockets::text;
 
 /// Before a measurement. Viewers of a publisher that was silent have to find again what their way carries.
@@ -46,29 +47,62 @@ pub struct Used {
     pub server: Cpu,
     pub generator: Cpu,
     pub seconds: f64,
+    /// Where calls were looked at.
+    pub counts: Option<Counts>,
 }
 
-/// Looks at the processes, and takes samples of the server where wished, from a thread of its own: the others are busy.
-pub fn watch(
-    pid: u32,
-    window: Window,
-    samples: Option<String>,
-) -> JoinHandle<Result<Used, String>> {
+/// What else is looked at in a window. Samples go to the file.
+pub enum Look {
+    None,
+    Samples(String),
+    /// Samples with the calls that led there, and counts: both cost the server more than a sample alone.
+    Calls(String),
+}
+
+/// What perf is doing for a look.
+#[derive(Default)]
+struct Looking {
+    samples: Option<Child>,
+    counts: Option<Child>,
+}
+
+impl Looking {
+    fn begin(look: &Look, pid: u32, time: Duration) -> Result<Looking, String> {
+        Ok(match look {
+            Look::None => Looking::default(),
+            Look::Samples(file) => Looking {
+                samples: Some(process::sample(pid, time, file)?),
+                counts: None,
+            },
+            Look::Calls(file) => Looking {
+                samples: Some(process::sample_calls(pid, time, file)?),
+                counts: Some(process::count(pid, time)?),
+            },
+        })
+    }
+
+    fn end(self) -> Result<Option<Counts>, String> {
+        self.samples.map(process::end_sampling).transpose()?;
+        self.counts.map(process::end_counting).transpose()
+    }
+}
+
+/// Looks at the processes from a thread of its own: the others are busy.
+pub fn watch(pid: u32, window: Window, look: Look) -> JoinHandle<Result<Used, String>> {
     let sleep = |until: Instant| thread::sleep(until.saturating_duration_since(Instant::now()));
     let cpu = move || Ok::<_, String>((process::cpu(pid)?, process::cpu(std::process::id())?));
     thread::spawn(move || {
         sleep(window.start);
-        let time = window.end - window.start;
-        let samples = samples.map(|file| process::sample(pid, time, &file));
-        let samples = samples.transpose()?;
+        let looking = Looking::begin(&look, pid, window.end - window.start)?;
         let (start, (server, generator)) = (Instant::now(), cpu()?);
         sleep(window.end);
         let (seconds, (server_end, generator_end)) = (start.elapsed().as_secs_f64(), cpu()?);
-        samples.map(process::end_sampling).transpose()?;
+        let counts = looking.end()?;
         Ok(Used {
             server: server_end - server,
             generator: generator_end - generator,
             seconds,
+            counts,
         })
     })
 }
@@ -82,7 +116,7 @@ pub fn seen(watch: JoinHandle<Result<Used, String>>) -> Result<Used, String> {
 impl Load {
     /// Lets so many of the publishers send in the window, where no other thread has some.
     pub fn measure(&mut self, publishers: usize, window: Window) -> Result<Figures, String> {
-        let watch = watch(self.pid, window, None);
+        let watch = watch(self.pid, window, Look::None);
         let share = Share {
             first: 0,
             step: 1,

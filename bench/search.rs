@@ -12,8 +12,8 @@ const STEP_SECONDS: u64 = 3;
 /// Parts of the highest load at which the cost of a packet is measured, in percent.
 const PARTS: [usize; 3] = [10, 50, 90];
 
-/// Prints each step, then the measurements at parts of the highest load.
-pub fn run(crew: &mut Crew, plan: &Plan) -> Result<(), String> {
+/// Prints each step, then the measurements at parts of the highest load; gives how many publish in the last of them.
+pub fn run(crew: &mut Crew, plan: &Plan) -> Result<usize, String> {
     let (mut carried, mut failed) = (0, plan.publishers + 1);
     while failed - carried > 1 {
         let publishers = if carried == 0 && failed > plan.publishers {
@@ -34,14 +34,15 @@ pub fn run(crew: &mut Crew, plan: &Plan) -> Result<(), String> {
         return Err("not even one publisher is carried".into());
     }
     print(&mut crew.measure(carried, plan.seconds)?, "highest");
+    let mut publishers = carried;
     for part in PARTS {
-        let publishers = (carried * part).div_ceil(100);
+        publishers = (carried * part).div_ceil(100);
         print(
             &mut crew.measure(publishers, plan.seconds)?,
             &format!("{part} %"),
         );
     }
-    Ok(())
+    Ok(publishers)
 }
 
 fn is_carried(figures: &mut Figures) -> bool {

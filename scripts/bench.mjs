@@ -1,7 +1,7 @@
 // npm run bench: measures a server of its own, and ends it. See `npm run bench -- --help`.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release, tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildAll } from './bench/build.mjs';
 import { carried } from './bench/figures.mjs';
@@ -9,7 +9,7 @@ import { firstFrame } from './bench/first-frame.mjs';
 import { growth, idle } from './bench/growth.mjs';
 import { bareLimit, dataChannels, load } from './bench/load.mjs';
 import { beside, summary } from './bench/peers/beside.mjs';
-import { profile } from './bench/profile.mjs';
+import { profiler } from './bench/profiling.mjs';
 import { root, startServer } from './bench/server.mjs';
 import { printTables } from './bench/table.mjs';
 
@@ -30,7 +30,10 @@ const usage = `usage: npm run bench -- [options]
   --idle N          the idle sessions of these alone, so many; \`1000,4000\` for more and more of them
   --limit           the bare limit alone: encrypt and send, with no server around it
 
-  --profile         also where the engine's time goes, by samples of Linux's perf, which must be installed
+  --profile         also where the engine's time goes, by samples of Linux's perf, which must be installed (as root); then,
+                    in a window of its own, samples with call chains and counts of system calls, and a flame graph of them
+                    beside the JSON file, drawn by inferno (a crate, built on first use)
+  --flame PATH      the same with the flame graph in PATH; the second server's in PATH-2.svg, and so on
   --engine PATH     an engine to measure instead of this tree's; again for another one beside it
   --workers N       with so many worker threads; again for another number beside it; \`N,spread\` places sessions by load
                     alone, so that tracks are handed over between workers
@@ -63,11 +66,15 @@ const { values } = parseArgs({
     congestion: { type: 'string', multiple: true },
     simulcast: { type: 'string', multiple: true },
     profile: { type: 'boolean' },
+    flame: { type: 'string' },
     rounds: { type: 'string' },
     ...Object.fromEntries(loadOptions.map((name) => [name, { type: 'string' }])),
   },
 });
 
+const now = new Date();
+/** Without its ending. */
+const output = join(root, 'bench/results', now.toISOString().replaceAll(':', '-'));
 const besidePeers = [values.peers, values.peer, values.mediasoup].some((given) => given !== undefined);
 
 async function measure() {
@@ -81,6 +88,7 @@ async function measure() {
   if (values.growth) return growth(engines[0]);
   if (values.idle !== undefined) return idleByTurns(engines, values.idle);
   const servers = [];
+  const profiles = values.profile || values.flame !== undefined ? profiler() : undefined;
   try {
     for (const engine of engines)
       for (const workers of values.workers ?? [undefined]) servers.push(await startServer(engine, workers));
@@ -95,21 +103,18 @@ async function measure() {
     const results = [];
     for (let round = 1; round <= rounds; round++)
       for (const { server, ...variant } of variants) {
-        const samples = values.profile ? join(tmpdir(), `switchyard-bench-${process.pid}.perf`) : undefined;
-        const options = { threads: freeCores(values.workers), ...values, ...variant, profile: samples };
+        const options = { threads: freeCores(values.workers), ...values, ...variant, ...profiles?.files };
         const rows = await load(server, options, loadOptions);
         const given = Object.entries(variant).filter(([, value]) => value !== undefined);
         const about = { server: server.name, round, ...Object.fromEntries(given) };
-        if (samples !== undefined) {
-          rows.push(...profile(samples));
-          rmSync(samples);
-        }
+        rows.push(...(profiles?.take(about, rows) ?? []));
         results.push(...rows.map((row) => ({ ...about, ...row })));
       }
     if (values.search) {
       if (variants.length > 1) results.push(...carried(results));
       results.push(...(await bareLimit('3')));
     }
+    profiles?.draw(values.flame ?? `${output}.svg`);
     return results;
   } finally {
     for (const server of servers) await server.stop();
@@ -136,12 +141,10 @@ function freeCores(workers = ['1']) {
 if (values.help) console.log(usage);
 else {
   buildAll(values.engine);
+  mkdirSync(dirname(output), { recursive: true });
   const results = await measure();
   printTables(besidePeers ? summary(results) : results);
-  const now = new Date();
-  const directory = join(root, 'bench/results');
-  const file = join(directory, `${now.toISOString().replaceAll(':', '-')}.json`);
-  mkdirSync(directory, { recursive: true });
+  const file = `${output}.json`;
   const machine = { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release() };
   const about = { at: now, arguments: process.argv.slice(2), machine, results };
   writeFileSync(file, `${JSON.stringify(about, null, 2)}\n`);

@@ -11,8 +11,9 @@ export function load(server, values, names) {
     ...target(server),
     ...given.flatMap((name) => [`--${name}`, values[name]]),
     ...(values.congestion === undefined ? [] : ['--congestion', values.congestion]),
-    ...(values.simulcast === undefined ? [] : ['--simulcast', values.simulcast]),
-    ...(values.profile === undefined ? [] : ['--profile', values.profile]),
+    ...['simulcast', 'profile', 'calls'].flatMap((name) =>
+      values[name] === undefined ? [] : [`--${name}`, values[name]],
+    ),
     ...(values.search ? ['--search'] : []),
     ...(server.offers ? ['--offers'] : []),
     ...(server.bind !== undefined ? ['--bind', server.bind] : []),

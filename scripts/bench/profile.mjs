@@ -16,7 +16,7 @@ const KERNEL = [
   ],
   ['system calls', /syscall|entry_|sendm|recvm|msghdr|user_mode|retpoline|srso|thunk/i],
 ];
-const PROGRAM = [
+export const PROGRAM = [
   ['AES-GCM', /aes|gcm|ghash|aead|evp_|crypto|_IV$/i],
   ['copying', /mem(cpy|move|set|cmp)/],
   ['congestion control', /bandwidth|pacer|feedback/],
