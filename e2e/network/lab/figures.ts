@@ -163,8 +163,13 @@ function adaptation(
     );
   });
   const top = most(samples.flatMap(({ received }) => received.map((entry) => entry.frameWidth)));
+  // A picture that was paused keeps its size while it stands still.
+  const before = samples.findLast(({ time }) => time <= back.at)?.received ?? [];
+  const moves = ({ mid, framesDecoded }: Received): boolean =>
+    framesDecoded > (before.find((entry) => entry.mid === mid)?.framesDecoded ?? 0);
   const up = samples.find(
-    ({ time, received }) => time > back.at && received.some((entry) => entry.frameWidth === top),
+    ({ time, received }) =>
+      time > back.at && received.some((entry) => entry.frameWidth === top && moves(entry)),
   );
   return {
     secondsDown: down === undefined ? back.at - drop.at : down.time - drop.at,

@@ -125,8 +125,14 @@ export const scenarios: readonly Scenario[] = [
       { at: 24, down: { rate: 3_000_000, delayMs }, up },
     ],
     bitrates: layers,
-    // Frames that wait for their turn at the end are no errors of the decoder.
-    marks: { secondsDown: [0, 2], queueAfterDrop: [0, 150], secondsUp: [0, 15], framesNotDecoded: [0, 5] },
+    // A decoder that fails asks for a key frame; frames that were left out at one, or wait at the end, are no errors.
+    marks: {
+      secondsDown: [0, 2],
+      queueAfterDrop: [0, 150],
+      secondsUp: [0, 15],
+      keyFramesAsked: [0, 0],
+      framesNotDecoded: [0, 5],
+    },
   },
   {
     // Room for the audio and nothing else, for a while.
