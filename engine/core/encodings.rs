@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, SubscriptionKey};
 use crate::codec::layer::Layer;
+use crate::forward::key_frame::Urgency;
 use crate::forward::layer_choice::{self, Offered};
 use crate::forward::publication::MediaKind;
 
@@ -52,7 +53,12 @@ impl Engine {
             // One that is not connected asks once it is: the answer to a request before that would be lost,
             // and the publisher would pass over the next request.
             if has[1] != wanted && self.is_connected(key) {
-                self.want_key_frame_of(encoding, now);
+                let urgency = if self.subscriptions[key].gives_way {
+                    Urgency::InsteadOfLarger
+                } else {
+                    Urgency::Paced
+                };
+                self.want_key_frame_of(encoding, urgency, now);
             }
         }
     }
@@ -128,7 +134,7 @@ impl Engine {
             is_wanted |= self.subscriptions[subscriber].take_key_frame_wish();
         }
         if is_wanted {
-            encoding.key_frames.want(now);
+            encoding.key_frames.want(now, Urgency::Paced);
             self.timers.add(now, Timer::Encoding(key));
         }
     }
@@ -188,10 +194,10 @@ impl Engine {
     }
 
     /// A subscriber waits for this encoding's key frame.
-    pub(super) fn want_key_frame_of(&mut self, key: EncodingKey, now: Instant) {
+    pub(super) fn want_key_frame_of(&mut self, key: EncodingKey, urgency: Urgency, now: Instant) {
         let publication = self.encodings[key].publication;
         if self.publications[publication].settings.kind == MediaKind::Video {
-            self.encodings[key].key_frames.want(now);
+            self.encodings[key].key_frames.want(now, urgency);
             self.timers.add(now, Timer::Encoding(key));
         }
     }
@@ -235,7 +241,7 @@ impl Engine {
             let subscription = &self.subscriptions[self.publications[key].subscriptions[index]];
             let (target, current) = (subscription.target, subscription.current());
             if let Some(target) = target.filter(|_| target != current) {
-                self.encodings[target].key_frames.want(now);
+                self.encodings[target].key_frames.want(now, Urgency::Paced);
                 self.timers.add(now, Timer::Encoding(target));
             }
         }

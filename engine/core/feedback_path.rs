@@ -9,6 +9,7 @@ use super::outbox::Outbox;
 use super::packet_path::rejected;
 use super::{Engine, SessionKey};
 use crate::forward::encoding::SenderClock;
+use crate::forward::key_frame::Urgency;
 use crate::forward::publication::Publication;
 use crate::wire::rtcp::{self, Packet};
 
@@ -201,7 +202,7 @@ impl Engine {
         let Some(key) = self.subscriptions[subscription].decoding() else {
             return;
         };
-        self.encodings[key].key_frames.want(now);
+        self.encodings[key].key_frames.want(now, Urgency::Paced);
         self.encoding_due(key, now, outbox);
     }
 }

@@ -13,6 +13,7 @@ use super::session::ExtensionIds;
 use super::{ChannelKey, EncodingKey, PublicationKey};
 use crate::channel::Message;
 use crate::forward::encoding::SenderClock;
+use crate::forward::key_frame::Urgency;
 use crate::forward::publication::PublicationSettings;
 
 /// A message to another worker. Keys are the receiver's own, as it told them; those of what has ended are ignored.
@@ -46,6 +47,8 @@ pub enum Handover {
     KeyFrame {
         /// The publisher's encoding.
         source: EncodingKey,
+        /// As at the mirror.
+        urgency: Urgency,
     },
     /// The mirror has not seen these.
     Lost {

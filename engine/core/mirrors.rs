@@ -10,6 +10,7 @@ use super::outbox::Outbox;
 use super::timers::Timer;
 use super::{Discard, EncodingKey, Engine, PublicationKey};
 use crate::forward::encoding::SenderClock;
+use crate::forward::key_frame::Urgency;
 use crate::forward::publication::{Mirror, Origin, Publication};
 use crate::forward::subscription::SubscriptionSettings;
 use crate::wire::rtp::Header;
@@ -56,9 +57,9 @@ impl Engine {
                     }
                 }
             }
-            Handover::KeyFrame { source } => {
+            Handover::KeyFrame { source, urgency } => {
                 if let Some(encoding) = self.encodings.get_mut(source) {
-                    encoding.key_frames.want(now);
+                    encoding.key_frames.want(now, urgency);
                     // Not at once: a mirror asks for several encodings one after the other.
                     self.timers.add(now, Timer::Encoding(source));
                 }
@@ -349,7 +350,7 @@ impl Engine {
         &mut self,
         key: EncodingKey,
         lost: Vec<u16>,
-        to_refresh: &[EncodingKey],
+        to_refresh: &[(EncodingKey, Urgency)],
     ) {
         if !lost.is_empty()
             && let Some((worker, source)) = self.source_of(key)
@@ -357,9 +358,9 @@ impl Engine {
             let numbers = lost;
             self.tell_worker(worker, Handover::Lost { source, numbers });
         }
-        for &encoding in to_refresh {
+        for &(encoding, urgency) in to_refresh {
             if let Some((worker, source)) = self.source_of(encoding) {
-                self.tell_worker(worker, Handover::KeyFrame { source });
+                self.tell_worker(worker, Handover::KeyFrame { source, urgency });
             }
         }
     }

@@ -10,6 +10,7 @@ use slotmap::{SlotMap, new_key_type};
 
 use crate::dtls::Certificate;
 use crate::forward::encoding::Encoding;
+use crate::forward::key_frame::Urgency;
 use crate::forward::publication::{MirrorName, Publication};
 use crate::forward::subscription::Subscription;
 use crate::ice::{Addressee, Protocol, addressee};
@@ -436,7 +437,7 @@ impl Engine {
         for index in 0..self.sessions[key].subscriptions.len() {
             let subscription = self.sessions[key].subscriptions[index];
             if let Some(encoding) = self.subscriptions[subscription].decoding() {
-                self.want_key_frame_of(encoding, now);
+                self.want_key_frame_of(encoding, Urgency::Paced, now);
             }
         }
     }

@@ -6,6 +6,7 @@ use super::outbox::Outbox;
 use super::timers::Timer;
 use super::{EncodingKey, Engine, PublicationKey, SessionKey, requests};
 use crate::forward::encoding::SenderClock;
+use crate::forward::key_frame::Urgency;
 use crate::forward::publication::{Activity, MediaKind};
 use crate::wire::rtcp;
 
@@ -79,7 +80,7 @@ impl Engine {
         // Nobody sends what only protects again, so it may be that which is missing: decoders ask if it is not.
         let is_video = publication.settings.kind == MediaKind::Video;
         if given_up && is_video && publication.protection().is_none() {
-            encoding.key_frames.want(now);
+            encoding.key_frames.want(now, Urgency::Paced);
         }
         let session = publication.session();
         let to_refresh = self.take_key_frames_due(key, now);
@@ -96,7 +97,7 @@ impl Engine {
         if !lost.is_empty() {
             rtcp::push_nack(&mut self.rtcp, FEEDBACK_SSRC, ssrc, &lost);
         }
-        for encoding in to_refresh {
+        for (encoding, _) in to_refresh {
             self.push_key_frame_request(encoding);
         }
         if !self.rtcp.is_empty() {
@@ -105,17 +106,23 @@ impl Engine {
     }
 
     /// The encodings to ask for with this one that is due, if it is and its publication's pace allows a request.
-    fn take_key_frames_due(&mut self, key: EncodingKey, now: Instant) -> Vec<EncodingKey> {
+    fn take_key_frames_due(
+        &mut self,
+        key: EncodingKey,
+        now: Instant,
+    ) -> Vec<(EncodingKey, Urgency)> {
         let publication = &mut self.publications[self.encodings[key].publication];
         let pace = &mut publication.key_frame_pace;
-        if !self.encodings[key].key_frames.take_due(now, pace) {
+        let Some(urgency) = self.encodings[key].key_frames.take_due(now, pace) else {
             return Vec::new();
-        }
-        let mut taken = vec![key];
+        };
+        let mut taken = vec![(key, urgency)];
         for &other in &publication.encodings {
             let encoding = &mut self.encodings[other];
-            if encoding.ssrc.is_some() && encoding.key_frames.take_due(now, pace) {
-                taken.push(other);
+            if encoding.ssrc.is_some()
+                && let Some(urgency) = encoding.key_frames.take_due(now, pace)
+            {
+                taken.push((other, urgency));
             }
         }
         pace.asked(now);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::bitrate::Bitrate;
 use super::cache::PacketCache;
-use super::key_frame::KeyFrameRequests;
+use super::key_frame::{KeyFrameRequests, Urgency};
 use super::layer_rates::LayerRates;
 use super::loss::Losses;
 use super::publication::{Format, MediaKind};
@@ -151,7 +151,7 @@ impl Encoding {
         if format.nack && is_watched {
             if extended > highest {
                 if !self.losses.gap(highest, extended, now) {
-                    self.key_frames.want(now);
+                    self.key_frames.want(now, Urgency::Paced);
                 }
             } else {
                 self.losses.arrived(extended, now);
