@@ -22,6 +22,8 @@ const LOWEST: f64 = 30e3;
 const HIGHEST: f64 = 1e9;
 /// After a decrease, no probe and no larger encoding for so long.
 const CALM: Duration = Duration::from_secs(3);
+/// Who hears and does not see looks for room sooner.
+const CALM_WITHOUT_PICTURE: Duration = Duration::from_secs(1);
 /// While so much of the estimate is used, for longer.
 const FILLS: f64 = 0.85;
 const CALM_FILLED: Duration = Duration::from_secs(12);
@@ -80,6 +82,7 @@ pub struct Estimator {
     rtt: Option<f64>,
     reference: Option<(u32, i64)>,
     wanted: f64,
+    is_without_picture: bool,
     has_feedback: bool,
     /// Since when packets are unanswered.
     unanswered_since: Option<Instant>,
@@ -110,6 +113,7 @@ impl Estimator {
             rtt: None,
             reference: None,
             wanted: 0.0,
+            is_without_picture: false,
             has_feedback: false,
             unanswered_since: None,
             silence_answered: now,
@@ -151,6 +155,11 @@ impl Estimator {
     /// What the session would use if it could, in bit/s: nobody probes for more.
     pub fn set_wanted(&mut self, bits_per_second: u64) {
         self.wanted = (bits_per_second as f64).min(HIGHEST);
+    }
+
+    /// Whether all videos of the session are paused, for want of room.
+    pub fn set_without_picture(&mut self, is_without_picture: bool) {
+        self.is_without_picture = is_without_picture;
     }
 
     /// The session begins to send more at once, say another encoding.
@@ -422,7 +431,9 @@ impl Estimator {
         // more it has of what it wants.
         let acked = self.acked.bits_per_second().unwrap_or(0.0);
         let content = (acked / self.wanted.max(1.0) / CONTENT).min(1.0);
-        let calm_time = if acked > FILLS * self.rate() {
+        let calm_time = if self.is_without_picture {
+            CALM_WITHOUT_PICTURE
+        } else if acked > FILLS * self.rate() {
             CALM.max(CALM_FILLED.mul_f64(content))
         } else {
             CALM

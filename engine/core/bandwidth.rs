@@ -142,15 +142,20 @@ impl Engine {
             && demands
                 .iter()
                 .any(|demand| demand.is_audio && demand.most() > 0);
-        let mut has_paused = false;
+        let (mut has_paused, mut has_picture) = (false, false);
         // Where no probe can show room for a video that is paused, it is tried itself.
         let mut may_try = self.probe_filler(key).is_none();
         for (subscription, demand) in subscriptions.into_iter().zip(&demands) {
             let is_tried = demand.is_paused && std::mem::take(&mut may_try);
             self.set_budget(subscription, demand, Room { hurts, is_tried }, now);
-            has_paused |= self.subscriptions[subscription].budget == Some(0);
+            let is_paused = self.subscriptions[subscription].budget == Some(0);
+            has_paused |= is_paused;
+            has_picture |= !is_paused && !demand.is_audio;
         }
-        self.sessions[key].has_paused = has_paused;
+        let session = &mut self.sessions[key];
+        session.has_paused = has_paused;
+        let is_without_picture = has_paused && !has_picture;
+        session.estimator.set_without_picture(is_without_picture);
     }
 
     /// What a subscription could use, by what the publisher sends.
