@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installMissing } from './debian.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const server = `sy-${process.pid}-server`;
@@ -21,6 +22,11 @@ function need(command, args) {
   if (status !== 0) process.exit(status);
 }
 
+installMissing([
+  { program: 'chromium', package: 'chromium', reason: 'the viewers' },
+  { program: 'ip', package: 'iproute2', reason: 'makes the network namespaces' },
+  { program: 'iperf3', package: 'iperf3', reason: 'makes TCP flows beside calls' },
+]);
 need(process.execPath, ['scripts/build.mjs']);
 need('cargo', ['build', '--release', '--quiet', '-p', 'switchyard-link', '-p', 'switchyard-bench']);
 const results = join(root, 'bench/results');

@@ -23,7 +23,7 @@ export function figuresOf(scenario: Scenario, recording: Recording): Figures {
     megabits: sum(rates),
     ...ofLink,
     ...(rates.length > 1 ? { leastShare: Math.min(...rates) / sum(rates) } : {}),
-    ...(scenario.tcp === true ? { fairShare: (2 * sum(rates) * 1e6) / (rate ?? 1) } : {}),
+    ...(scenario.tcp !== undefined ? { fairShare: (2 * sum(rates) * 1e6) / (rate ?? 1) } : {}),
     droppedShare: sum(during.map(({ down }) => down.dropped)) / Math.max(packets, 1),
     queueMs: sum(during.map(({ down }) => down.queueMs)) / Math.max(during.length, 1),
     ...(viewers.length > 1 ? {} : lossFigures(viewers[0] ?? [], from, counts)),

@@ -60,7 +60,7 @@ async function recordWith(
     Array.from({ length: scenario.viewers ?? 1 }, () => watch(place, tracks)),
   );
   for (const page of viewers) end(page.close);
-  if (scenario.tcp === true) end(await startTcp(namespace, link.addresses[1]));
+  if (scenario.tcp !== undefined) end(await startTcp(namespace, link.addresses[1], scenario.tcp));
 
   const start = performance.now();
   const pageStart = await viewers[0]?.call('now');

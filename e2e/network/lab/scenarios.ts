@@ -1,5 +1,7 @@
 /** The networks on which calls are watched. All that differs between them is here, as data. */
 
+import type { CongestionControl } from './tcp.ts';
+
 /** One direction of the link, as e2e/network/link takes it; rates in bit/s of whole IP packets. */
 export interface Shape {
   readonly rate?: number;
@@ -39,8 +41,8 @@ export interface Scenario {
   readonly viewers?: number;
   /** Synthetic viewers of the video beside the link, on the server's own network; default: none. */
   readonly neighbours?: number;
-  /** A TCP flow from the server's side to the viewers' side, all the time. */
-  readonly tcp?: boolean;
+  /** A TCP flow from the server's side to the viewers' side, all the time, with this congestion control of the kernel's. */
+  readonly tcp?: CongestionControl;
   /** What is asked of a run: the least and the most of a figure (figures.ts). */
   readonly marks: Readonly<Record<string, readonly [number, number]>>;
 }
@@ -63,6 +65,17 @@ const constant = (rate: number): Scenario => ({
   steps: [{ at: 0, down: { rate, delayMs, queueMs: 500 }, up }],
   bitrates: [(0.9 * rate - audio) / headers, 0.3 * rate, 0.1 * rate],
   marks: { usedShare: [0.85, 1.01], droppedShare: [0, 0.02] },
+});
+
+/** The flow would fill any link: the fair share is half of it. */
+const besideTcp = (flow: string, tcp: CongestionControl): Scenario => ({
+  name: `against ${flow} on 4 Mbit/s`,
+  from: 12,
+  seconds: 36,
+  steps: [{ at: 0, down: { rate: 4_000_000, delayMs, queueMs: 200 }, up }],
+  bitrates: [1_800_000, 900_000, 300_000],
+  tcp,
+  marks: { fairShare: [0.25, most] },
 });
 
 export const scenarios: readonly Scenario[] = [
@@ -174,15 +187,8 @@ export const scenarios: readonly Scenario[] = [
     viewers: 2,
     marks: { leastShare: [0.35, 0.5] },
   },
-  {
-    name: 'against a TCP flow on 4 Mbit/s',
-    from: 12,
-    seconds: 36,
-    steps: [{ at: 0, down: { rate: 4_000_000, delayMs, queueMs: 200 }, up }],
-    bitrates: [1_800_000, 900_000, 300_000],
-    tcp: true,
-    marks: { fairShare: [0.25, most] },
-  },
+  besideTcp('a TCP flow', 'cubic'),
+  besideTcp('a TCP flow with BBR', 'bbr'),
   {
     name: 'one of 50 viewers on 300 kbit/s',
     from: 4,

@@ -1,40 +1,60 @@
-/** One TCP flow of the kernel's over the link, which always has something to send. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { connect } from 'node:net';
-import { until } from '../../harness/until.ts';
+/** One TCP flow over the link, which always has something to send: iperf3's. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 
-const port = 5201;
-const sink = `require('node:net').createServer((socket) => socket.on('error', () => {}).resume()).listen(${port})`;
+/** A kernel's congestion control; which one is its default differs from machine to machine. */
+export type CongestionControl = 'cubic' | 'bbr';
 
-/** From this namespace to an address of another one, where a program takes what comes; ends both. */
-export async function startTcp(namespace: string, address: string): Promise<() => Promise<void>> {
-  const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', sink], { stdio: 'ignore' });
-  const socket = await until(
-    'the end of the TCP flow listens',
-    () =>
-      new Promise<ReturnType<typeof connect> | undefined>((resolve) => {
-        const tried = connect(port, address, () => resolve(tried));
-        tried.once('error', () => resolve(undefined));
-      }),
-    (connected) => connected !== undefined,
-  );
-  if (socket === undefined) throw new Error('no TCP flow');
-  socket.on('error', () => {});
-  const chunk = Buffer.alloc(65_536);
-  const write = (): void => {
-    while (socket.writable && socket.write(chunk));
-  };
-  socket.on('drain', write);
-  write();
-  return async () => {
-    socket.destroy();
-    await ended(child);
-  };
+/** Longer than any scenario. */
+const seconds = '600';
+
+/** From this namespace to an address of another one, where another iperf3 takes what comes; ends both. */
+export async function startTcp(
+  namespace: string,
+  address: string,
+  control: CongestionControl,
+): Promise<() => Promise<void>> {
+  const server = start('ip', ['netns', 'exec', namespace, 'iperf3', '--server', '--forceflush']);
+  try {
+    await said(server, 'listening');
+    const to = ['--client', address, '--time', seconds];
+    const client = start('iperf3', [...to, '--congestion', control, '--forceflush']);
+    await said(client, 'connected to');
+    return async () => {
+      await ended(client);
+      await ended(server);
+    };
+  } catch (error) {
+    await ended(server);
+    throw error;
+  }
 }
 
-function ended(child: ChildProcess): Promise<void> {
+type Program = ChildProcessByStdio<null, Readable, Readable>;
+
+const start = (program: string, args: readonly string[]): Program =>
+  spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+
+/** Until it says so; what else it says is shown only where it ends before. */
+function said(program: Program, words: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const note = (text: Buffer): void => {
+      output += text;
+      if (output.includes(words)) resolve();
+    };
+    program.stdout.on('data', note);
+    program.stderr.on('data', note);
+    program.once('error', reject);
+    program.once('exit', () => reject(new Error(`the TCP flow ended: ${output}`)));
+  });
+}
+
+function ended(program: Program): Promise<void> {
   return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.kill();
+    const hasEnded = program.pid === undefined || program.exitCode !== null || program.signalCode !== null;
+    if (hasEnded) resolve();
+    program.once('exit', () => resolve());
+    program.kill();
   });
 }
