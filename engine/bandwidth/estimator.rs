@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::acked_bitrate::AckedBitrate;
-use super::arrival_group::ArrivalGroups;
-use super::crowding::Crowding;
 use super::loss_estimator::LossEstimator;
-use super::overuse_detector::{OveruseDetector, Usage};
+use super::overuse_detector::Usage;
+use super::peer_clock::PeerClock;
 use super::probe::Probing;
-use super::queue_delay::QueueDelay;
 use super::rate_controller::RateController;
 use super::sent_packets::{Fate, SentPacket, SentPackets};
-use super::slope_estimator::SlopeEstimator;
+use super::signs::{Arrival, Lost, Signs};
 use super::trials::Trials;
+use super::usual_rate::UsualRate;
 use crate::wire::rtcp::TransportFeedback;
 
 /// Before anything is known, in bit/s.
@@ -24,15 +23,13 @@ const HIGHEST: f64 = 1e9;
 const CALM: Duration = Duration::from_secs(3);
 /// Who hears and does not see looks for room sooner.
 const CALM_WITHOUT_PICTURE: Duration = Duration::from_secs(1);
+/// So does who competes with cross traffic that leaves no room by itself.
+const CALM_IN_COMPETITIVE_MODE: Duration = Duration::from_secs(1);
 /// While so much of the estimate is used, for longer.
 const FILLS: f64 = 0.85;
 const CALM_FILLED: Duration = Duration::from_secs(12);
 /// That of who has nearly nothing of what is wanted grows to the whole where it has so much of it.
 const CONTENT: f64 = 0.5;
-/// In seconds: how long a rate has to come until it is the usual one.
-const STEADY: f64 = 1.0;
-/// A way that carries less than this part of the usual rate has changed.
-const MUCH_LESS: f64 = 0.6;
 /// Packets without any feedback for so long mean that the way is blocked.
 const SILENCE: Duration = Duration::from_secs(1);
 /// What a probe showed is believed for so long, though the acknowledged rate has not followed yet.
@@ -43,30 +40,15 @@ const SILENCE_STEP: Duration = Duration::from_millis(500);
 /// A peer that has never told anything by then will not.
 const FIRST_SILENCE: Duration = Duration::from_secs(3);
 const SILENCE_FACTOR: f64 = 0.7;
-/// Losses of this share are a full queue's, where all packets waited for so long.
-const OVERFLOW_LOSS: f64 = 0.02;
-const OVERFLOW_QUEUE_MS: f64 = 15.0;
 /// The way is taken for narrow so long after the estimate went down.
 const NARROW: Duration = Duration::from_secs(30);
-/// One unit of the reference time of feedback, in ms, and of an arrival within it.
-const REFERENCE_MS: f64 = 64.0;
-const TICK_MS: f64 = 0.25;
 /// How long a new round trip takes to be believed: an eighth (RFC 6298 section 2).
 const RTT_WEIGHT: f64 = 0.125;
-
-struct Arrival {
-    packet: SentPacket,
-    at_ms: f64,
-}
 
 /// The estimate of one session.
 pub struct Estimator {
     sent: SentPackets,
-    groups: ArrivalGroups,
-    slope: SlopeEstimator,
-    detector: OveruseDetector,
-    queue: QueueDelay,
-    crowding: Crowding,
+    signs: Signs,
     controller: RateController,
     losses: LossEstimator,
     acked: AckedBitrate,
@@ -75,12 +57,11 @@ pub struct Estimator {
     proved: Option<(Instant, f64)>,
     jumped: Option<Instant>,
     trials: Trials,
-    /// bit/s that came over a longer time.
-    steady: Option<(Instant, f64)>,
+    usual: UsualRate,
     /// What the peer itself says, in bit/s (REMB).
     remb: Option<f64>,
     rtt: Option<f64>,
-    reference: Option<(u32, i64)>,
+    peer_clock: PeerClock,
     wanted: f64,
     is_without_picture: bool,
     has_feedback: bool,
@@ -96,11 +77,7 @@ impl Estimator {
     pub fn new(now: Instant) -> Estimator {
         Estimator {
             sent: SentPackets::new(now),
-            groups: ArrivalGroups::default(),
-            slope: SlopeEstimator::default(),
-            detector: OveruseDetector::default(),
-            queue: QueueDelay::new(now),
-            crowding: Crowding::default(),
+            signs: Signs::new(now),
             controller: RateController::new(START, now),
             losses: LossEstimator::new(),
             acked: AckedBitrate::default(),
@@ -108,10 +85,10 @@ impl Estimator {
             proved: None,
             jumped: None,
             trials: Trials::default(),
-            steady: None,
+            usual: UsualRate::default(),
             remb: None,
             rtt: None,
-            reference: None,
+            peer_clock: PeerClock::default(),
             wanted: 0.0,
             is_without_picture: false,
             has_feedback: false,
@@ -203,9 +180,10 @@ impl Estimator {
 
     /// Takes feedback. Statuses of packets that are not known change nothing.
     pub fn feedback(&mut self, feedback: &TransportFeedback<'_>, now: Instant) {
-        let base_ms = self.base_ms(feedback.reference);
+        let base_ms = self.peer_clock.reference_ms(feedback.reference);
         self.arrivals.clear();
-        let (mut known, mut lost) = (false, 0);
+        let mut lost = Lost::default();
+        let mut known = false;
         for status in feedback.statuses() {
             let arrived = status.arrival.is_some();
             match self.sent.take(status.number, arrived, now) {
@@ -216,12 +194,12 @@ impl Estimator {
                     } else {
                         self.losses.packet(packet.sent, packet.size, true);
                     }
-                    let at_ms = base_ms + f64::from(status.arrival.unwrap_or(0)) * TICK_MS;
+                    let at_ms = base_ms + PeerClock::arrival_ms(status.arrival.unwrap_or(0));
                     self.arrivals.push(Arrival { packet, at_ms });
                 }
                 Some(Fate::Lost(packet)) => {
                     known = true;
-                    lost += 1;
+                    lost.add(&packet);
                     self.losses.packet(packet.sent, packet.size, false);
                 }
                 None => {}
@@ -232,24 +210,10 @@ impl Estimator {
         }
         self.has_feedback = true;
         self.unanswered_since = None;
-        self.take_arrivals(lost, now);
+        self.take_arrivals(&lost, now);
     }
 
-    /// The peer's clock in ms, unwrapped from 24 bits.
-    fn base_ms(&mut self, reference: u32) -> f64 {
-        let unwrapped = match self.reference {
-            None => i64::from(reference),
-            Some((last, unwrapped)) => {
-                // Shifted up and back to extend the sign of 24 bits.
-                let step = (reference.wrapping_sub(last) << 8).cast_signed() >> 8;
-                unwrapped + i64::from(step)
-            }
-        };
-        self.reference = Some((reference, unwrapped));
-        unwrapped as f64 * REFERENCE_MS
-    }
-
-    fn take_arrivals(&mut self, lost: usize, now: Instant) {
+    fn take_arrivals(&mut self, lost: &Lost, now: Instant) {
         let order = |a: &Arrival, b: &Arrival| {
             let sent = || a.packet.sent.cmp(&b.packet.sent);
             a.at_ms.total_cmp(&b.at_ms).then_with(sent)
@@ -267,48 +231,23 @@ impl Estimator {
                 Some(rtt) => rtt + RTT_WEIGHT * (sample - rtt),
             });
         }
-        // Overuse anywhere within a feedback counts, even where its end is calm again.
-        let mut usage = Usage::Normal;
-        let mut shown = None;
-        let count = self.arrivals.len();
-        let mut least_queue = f64::INFINITY;
-        for Arrival { packet, at_ms } in self.arrivals.drain(..) {
-            self.acked.add(at_ms, packet.size);
-            least_queue = least_queue.min(self.queue.add(packet.sent, at_ms));
-            shown = shown.or(self.probing.arrived(&packet, at_ms));
-            if let Some(spacing) = self.groups.add(packet.sent, at_ms) {
-                let (slope, groups) = self.slope.update(&spacing);
-                let seen = self.detector.update(slope, groups, spacing.sent_ms, now);
-                if usage != Usage::Over {
-                    usage = seen;
-                }
-            }
+        let mut probed = None;
+        for Arrival { packet, at_ms } in &self.arrivals {
+            self.acked.add(*at_ms, packet.size);
+            probed = probed.or(self.probing.arrived(packet, *at_ms));
         }
-        if usage == Usage::Normal {
-            usage = self.detector.usage();
-        }
-        // A short queue that is full grows no more, it drops.
-        let overflows = lost as f64 > OVERFLOW_LOSS * (lost + count) as f64
-            && (OVERFLOW_QUEUE_MS..f64::INFINITY).contains(&least_queue);
-        if usage == Usage::Normal && overflows {
-            usage = Usage::Over;
-        }
-        self.crowding.note(least_queue, overflows, now);
-        // The queue that a probe or another encoding's key frame made is no overuse: it ends with them.
-        let jumped = |at| now.saturating_duration_since(at) < PROBE_QUEUE;
-        if usage == Usage::Over
-            && (self.proved_within(PROBE_QUEUE, now).is_some() || self.jumped.is_some_and(jumped))
-        {
-            usage = Usage::Under;
-        }
-        self.trials
-            .note(usage == Usage::Over || self.is_crowded(now), now);
+        let usage = match self.signs.judge(&self.arrivals, lost, now) {
+            Usage::Over if self.is_own_burst(now) => Usage::Under,
+            usage => usage,
+        };
+        let crowded = self.is_crowded(now);
+        self.trials.note(usage == Usage::Over || crowded, now);
         let acked = self.shown_bits_per_second(now);
         let rtt = Duration::from_secs_f64(self.rtt.unwrap_or(0.1).clamp(0.0, 2.0));
-        let carried = acked.map(|acked| self.carried(acked, now));
+        let carried = acked.map(|acked| self.usual.carried(acked, crowded, now));
         let came = if usage == Usage::Over { carried } else { acked };
         self.controller.update(usage, came, rtt, now);
-        if let Some(shown) = shown
+        if let Some(shown) = probed
             && usage != Usage::Over
         {
             self.proved = Some((now, shown));
@@ -322,23 +261,21 @@ impl Estimator {
         self.bound(now);
     }
 
-    /// What the way carries, by what came lately. Others' bursts take room for a moment; only a queue that stands, or
-    /// much less than before, shows that there is less of it.
-    fn carried(&mut self, acked: f64, now: Instant) -> f64 {
-        let (at, steady) = self.steady.unwrap_or((now, acked));
-        let weight = (now.saturating_duration_since(at).as_secs_f64() / STEADY).min(1.0);
-        let steady = steady + weight * (acked - steady);
-        self.steady = Some((now, steady));
-        if self.is_crowded(now) || acked < MUCH_LESS * steady {
-            acked
-        } else {
-            acked.max(steady)
-        }
+    /// The queue that a probe or another encoding's key frame made is no overuse: it ends with them.
+    fn is_own_burst(&self, now: Instant) -> bool {
+        let is_recent = |at| now.saturating_duration_since(at) < PROBE_QUEUE;
+        self.proved_within(PROBE_QUEUE, now).is_some() || self.jumped.is_some_and(is_recent)
     }
 
-    /// Whether more is sent than the way carries, by a queue that stands or overflows.
+    /// Whether more is sent than the way carries, by a queue of its own that stands or overflows.
     pub fn is_crowded(&self, now: Instant) -> bool {
-        self.crowding.is_crowded(now)
+        self.signs.is_crowded(now)
+    }
+
+    /// Whether losses alone decide.
+    #[cfg(test)]
+    pub fn is_competitive(&self) -> bool {
+        self.signs.is_competitive()
     }
 
     /// Whether the estimate is of nothing that came.
@@ -353,8 +290,17 @@ impl Estimator {
 
     /// Whether the estimate has not fallen for a while.
     pub fn is_settled(&self, now: Instant) -> bool {
+        let calm_time = if self.signs.is_competitive() {
+            CALM_IN_COMPETITIVE_MODE
+        } else {
+            CALM
+        };
+        self.is_calm_for(calm_time, now)
+    }
+
+    fn is_calm_for(&self, time: Duration, now: Instant) -> bool {
         self.last_decrease()
-            .is_none_or(|last| now.saturating_duration_since(last) >= CALM)
+            .is_none_or(|last| now.saturating_duration_since(last) >= time)
     }
 
     /// Whether the way has shown lately how little it carries.
@@ -427,6 +373,18 @@ impl Estimator {
             let lower = (self.controller.rate() * SILENCE_FACTOR).max(LOWEST);
             self.controller.set(lower, now);
         }
+        let calm = !silent && self.may_look_for_room(now);
+        // Only a peer that has answered before is probed: others might not answer at all.
+        if self.has_feedback && self.remb.is_none() {
+            self.probing.consider(self.rate(), self.wanted, calm, now);
+        }
+    }
+
+    /// Whether there is no sign against it, for long enough.
+    fn may_look_for_room(&self, now: Instant) -> bool {
+        if self.signs.is_competitive() {
+            return self.is_calm_for(CALM_IN_COMPETITIVE_MODE, now);
+        }
         // Who fills the way sees its end without probes, and would only push others away with them: the sooner, the
         // more it has of what it wants.
         let acked = self.acked.bits_per_second().unwrap_or(0.0);
@@ -438,15 +396,8 @@ impl Estimator {
         } else {
             CALM
         };
-        let calm = !silent
-            && self.trials.may_try(content, now)
-            && self.detector.usage() != Usage::Over
-            && self
-                .last_decrease()
-                .is_none_or(|last| now.saturating_duration_since(last) >= calm_time);
-        // Only a peer that has answered before is probed: others might not answer at all.
-        if self.has_feedback && self.remb.is_none() {
-            self.probing.consider(self.rate(), self.wanted, calm, now);
-        }
+        self.trials.may_try(content, now)
+            && self.signs.usage() != Usage::Over
+            && self.is_calm_for(calm_time, now)
     }
 }

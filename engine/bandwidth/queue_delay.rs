@@ -25,9 +25,12 @@ impl QueueDelay {
         }
     }
 
-    /// Takes a packet; ms that it waited.
-    pub fn add(&mut self, sent: Instant, arrival_ms: f64) -> f64 {
-        if sent.saturating_duration_since(self.window_began) >= WINDOW {
+    /// Takes a packet; ms that it waited. While it `keeps_least`, the least delay is not forgotten: no packet of the time may
+    /// have found an empty queue.
+    pub fn add(&mut self, sent: Instant, arrival_ms: f64, keeps_least: bool) -> f64 {
+        if keeps_least {
+            self.window_began = sent;
+        } else if sent.saturating_duration_since(self.window_began) >= WINDOW {
             self.window_began = sent;
             self.least_before_ms = self.least_ms;
             self.least_ms = f64::INFINITY;
@@ -48,12 +51,27 @@ mod tests {
         let mut delay = QueueDelay::new(start);
         let mut at = |seconds: u64, arrival_ms: f64| {
             let sent = start + Duration::from_secs(seconds);
-            delay.add(sent, seconds as f64 * 1e3 + arrival_ms)
+            delay.add(sent, seconds as f64 * 1e3 + arrival_ms, false)
         };
         assert!(at(0, 500.0).abs() < 1e-6);
         assert!((at(1, 540.0) - 40.0).abs() < 1e-6);
         // Another way, 30 ms longer: a queue at first, the way itself after a while.
         assert!((at(16, 530.0) - 30.0).abs() < 1e-6);
         assert!(at(40, 530.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_least_is_kept_while_no_queue_is_empty() {
+        let start = Instant::now();
+        let mut delay = QueueDelay::new(start);
+        let mut at = |seconds: u64, arrival_ms: f64| {
+            let sent = start + Duration::from_secs(seconds);
+            delay.add(sent, seconds as f64 * 1e3 + arrival_ms, true)
+        };
+        assert!(at(0, 500.0).abs() < 1e-6);
+        for seconds in 1..100 {
+            assert!((at(seconds, 600.0) - 100.0).abs() < 1e-6);
+        }
+        assert!(at(100, 490.0).abs() < 1e-6, "a lower one counts");
     }
 }

@@ -1,7 +1,9 @@
 //! Whole estimators on simulated networks. Each minute of simulated time takes a fraction of a second.
 
+mod choice;
 mod network;
 mod sharing;
+mod tcp;
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,7 @@ use proptest::prelude::*;
 use super::estimator::Estimator;
 use crate::wire::rtcp::{Packet, parse};
 use network::{Link, Network, Source};
+use tcp::Control;
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -172,21 +175,23 @@ fn room_is_found_with_little_padding() {
 
 #[test]
 fn a_tcp_flow_does_not_starve_it() {
-    for queue in [100, 300] {
-        let link = Link {
-            queue: Duration::from_millis(queue),
-            ..Link::of(4e6)
-        };
-        let mut network = Network::new(link, 7);
-        let flow = network.add(Source::elastic(8e6));
-        network.run(seconds(10));
-        let tcp = network.add(Source::tcp());
-        network.run(seconds(20));
-        network.reset_figures();
-        network.run(seconds(60));
-        let rates = [flow, tcp].map(|flow| network.figures(flow).received_bits / 60.0);
-        assert!(rates[0] > 0.25 * 2e6, "{queue}: {rates:?}");
-        assert!(rates[1] > 0.25 * 2e6, "{queue}: {rates:?}");
+    for control in [Control::Cubic, Control::Bbr] {
+        for queue in [100, 300] {
+            let link = Link {
+                queue: Duration::from_millis(queue),
+                ..Link::of(4e6)
+            };
+            let mut network = Network::new(link, 7);
+            let flow = network.add(Source::elastic(8e6));
+            network.run(seconds(10));
+            let tcp = network.add(Source::tcp(control));
+            network.run(seconds(20));
+            network.reset_figures();
+            network.run(seconds(60));
+            let rates = [flow, tcp].map(|flow| network.figures(flow).received_bits / 60.0);
+            assert!(rates[0] > 0.25 * 2e6, "{control:?}, {queue}: {rates:?}");
+            assert!(rates[1] > 0.25 * 2e6, "{control:?}, {queue}: {rates:?}");
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::bandwidth::allocation::{Demand, MAX_STEPS, share};
+use super::choice::Choice;
+use super::tcp::{Control, TcpFlow};
 use crate::bandwidth::estimator::Estimator;
 use crate::wire::rtcp::{Arrivals, Packet, parse};
 
@@ -47,8 +48,8 @@ pub struct Source {
     pub ladder: Vec<f64>,
     /// Deaf: neither congestion control nor feedback.
     pub constant: bool,
-    /// A TCP flow's window in packets (RFC 5681) in place of a rate.
-    pub window: Option<f64>,
+    /// It is a TCP flow, which has no rate.
+    pub tcp: Option<Control>,
     /// bit/s of small packets beside it, always whole.
     pub audio: f64,
     /// Frames differ in length as an encoder's do, and another encoding begins with a key frame.
@@ -61,7 +62,7 @@ impl Source {
             most,
             ladder: Vec::new(),
             constant: false,
-            window: None,
+            tcp: None,
             audio: 0.0,
             encoded: false,
         }
@@ -72,7 +73,7 @@ impl Source {
             most: ladder.iter().copied().fold(0.0, f64::max),
             ladder: ladder.to_vec(),
             constant: false,
-            window: None,
+            tcp: None,
             audio: 0.0,
             encoded: false,
         }
@@ -99,48 +100,18 @@ impl Source {
             most: rate,
             ladder: Vec::new(),
             constant: true,
-            window: None,
+            tcp: None,
             audio: 0.0,
             encoded: false,
         }
     }
 
     /// A TCP flow that always has something to send.
-    pub fn tcp() -> Source {
+    pub fn tcp(control: Control) -> Source {
         Source {
-            window: Some(10.0),
+            tcp: Some(control),
             ..Source::constant(0.0)
         }
-    }
-
-    /// bit/s that it sends under an estimate, when it sent `current` before.
-    fn rate(&self, estimate: f64, current: f64, crowded: bool) -> f64 {
-        if self.constant {
-            return self.most;
-        }
-        if self.ladder.is_empty() {
-            return estimate.min(self.most);
-        }
-        let mut rates = [0; MAX_STEPS];
-        for (slot, rate) in rates.iter_mut().zip(&self.ladder) {
-            *slot = *rate as u64;
-        }
-        let mut demand = [Demand {
-            is_audio: false,
-            priority: 0,
-            rates,
-            current: Some(current as u64),
-            is_paused: false,
-            may_rise: true,
-            budget: 0,
-            fits: true,
-        }];
-        share(
-            (estimate - self.audio).max(0.0) as u64,
-            &mut demand,
-            crowded,
-        );
-        demand[0].budget as f64
     }
 }
 
@@ -164,7 +135,7 @@ struct Flow {
     source: Source,
     estimator: Estimator,
     number: u16,
-    rate: f64,
+    choice: Choice,
     /// Bytes of the current frame that are still to be sent.
     frame: f64,
     next_frame: Instant,
@@ -176,26 +147,7 @@ struct Flow {
     next_tick: Instant,
     figures: Figures,
     active: bool,
-    /// Of a TCP flow: the next number that is to be acknowledged, and up to where one loss was answered.
-    acked: u16,
-    answered: u16,
-}
-
-impl Flow {
-    /// Additive increase, and half of the window once for all losses of a window.
-    fn take_ack(&mut self, number: u16) {
-        let Some(window) = &mut self.source.window else {
-            return;
-        };
-        let is_gap = number != self.acked;
-        if is_gap && number.wrapping_sub(self.answered) < 1 << 15 {
-            *window = (*window / 2.0).max(2.0);
-            self.answered = self.number;
-        } else {
-            *window += 1.0 / *window;
-        }
-        self.acked = number.wrapping_add(1);
-    }
+    tcp: Option<TcpFlow>,
 }
 
 struct Queued {
@@ -246,11 +198,13 @@ impl Network {
         estimator.set_wanted((source.most * source.margin()) as u64);
         // Flows do not beat in time with each other.
         let offset = Duration::from_micros(self.flows.len() as u64 * 7_300);
+        let tcp = source.tcp.map(|control| TcpFlow::new(control, self.now));
         self.flows.push(Flow {
             source,
+            tcp,
             estimator,
             number: 0,
-            rate: 0.0,
+            choice: Choice::default(),
             frame: 0.0,
             next_frame: self.now + offset,
             next_audio: self.now,
@@ -261,10 +215,17 @@ impl Network {
             next_tick: self.now,
             figures: Figures::default(),
             active: true,
-            acked: 0,
-            answered: 0,
         });
-        self.flows.len() - 1
+        let index = self.flows.len() - 1;
+        let estimate = self.estimate(index);
+        let flow = &mut self.flows[index];
+        if flow.source.constant {
+            flow.choice.rate = flow.source.most;
+        } else {
+            flow.choice
+                .choose(&flow.source, &mut flow.estimator, estimate, self.now);
+        }
+        index
     }
 
     pub fn stop(&mut self, flow: usize) {
@@ -280,9 +241,12 @@ impl Network {
 
     /// What the flow sends at the moment, in bit/s.
     pub fn sending(&self, flow: usize) -> f64 {
-        let state = &self.flows[flow];
-        let crowded = state.estimator.is_crowded(self.now) || state.estimator.is_guess();
-        state.source.rate(self.estimate(flow), state.rate, crowded)
+        self.flows[flow].choice.rate
+    }
+
+    /// Whether the flow takes the queue for cross traffic's.
+    pub fn is_competitive(&self, flow: usize) -> bool {
+        self.flows[flow].estimator.is_competitive()
     }
 
     pub fn figures(&self, flow: usize) -> Figures {
@@ -332,15 +296,17 @@ impl Network {
 
     fn send(&mut self, index: usize) {
         let now = self.now;
-        let rate = self.sending(index);
+        let estimate = self.estimate(index);
         let flow = &mut self.flows[index];
         if !flow.active {
             return;
         }
-        let before = std::mem::replace(&mut flow.rate, rate);
-        if rate > 1.5 * before {
-            flow.estimator.expect_jump(now);
+        let before = flow.choice.rate;
+        if !flow.source.constant {
+            flow.choice
+                .choose(&flow.source, &mut flow.estimator, estimate, now);
         }
+        let rate = flow.choice.rate;
         flow.key_frame |= rate != before;
         if now >= flow.next_tick {
             flow.next_tick += Duration::from_millis(100);
@@ -377,12 +343,9 @@ impl Network {
             sizes.push((PACKET, true));
             padding = padding.saturating_sub(usize::from(PACKET));
         }
-        if let Some(window) = flow.source.window {
-            let in_flight = flow.number.wrapping_sub(flow.acked);
-            // No retransmissions: a lost packet counts as acknowledged by the one after it.
-            for _ in in_flight..window as u16 {
-                sizes.push((PACKET, false));
-            }
+        if let Some(tcp) = &mut flow.tcp {
+            let count = tcp.send(flow.number, now);
+            sizes.extend((0..count).map(|_| (PACKET, false)));
         }
         for (size, is_padding) in sizes {
             self.enqueue(index, size, is_padding);
@@ -446,7 +409,7 @@ impl Network {
                     let since = at.duration_since(self.start).as_micros() as u64;
                     flow.arrivals.record(number, since);
                     flow.figures.received_bits += f64::from(size) * 8.0;
-                    if flow.source.window.is_some() {
+                    if flow.tcp.is_some() {
                         let ack = Coming::Ack {
                             flow: index,
                             number,
@@ -454,7 +417,11 @@ impl Network {
                         self.coming.push(Reverse((at + self.link.delay, ack)));
                     }
                 }
-                Coming::Ack { flow, number } => self.flows[flow].take_ack(number),
+                Coming::Ack { flow, number } => {
+                    if let Some(tcp) = &mut self.flows[flow].tcp {
+                        tcp.take_ack(number, at);
+                    }
+                }
                 Coming::Feedback { flow, bytes } => {
                     for packet in parse(&bytes) {
                         if let Ok(Packet::TransportFeedback(feedback)) = packet {

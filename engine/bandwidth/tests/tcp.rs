@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+const TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The congestion control of a flow.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Control {
     Cubic,
     Bbr,
@@ -47,6 +49,7 @@ impl TcpFlow {
 
     /// Packets that may leave now, the first of them with this number.
     pub fn send(&mut self, first: u16, now: Instant) -> u16 {
+        self.give_up(now);
         let in_flight = self.in_flight.len() as f64;
         let count = match &mut self.window {
             Window::Cubic(cubic) => cubic.window - in_flight,
@@ -64,6 +67,19 @@ impl TcpFlow {
         count
     }
 
+    /// Begins anew where nothing has come back for long (RFC 6298).
+    fn give_up(&mut self, now: Instant) {
+        let is_late = |packet: &InFlight| now.saturating_duration_since(packet.sent) > TIMEOUT;
+        if self.in_flight.front().is_some_and(is_late) {
+            self.in_flight.clear();
+            if let Window::Cubic(cubic) = &mut self.window {
+                cubic.lose();
+                cubic.window = 2.0;
+            }
+        }
+    }
+
+    /// Takes an acknowledgement; what was sent before that packet and is not acknowledged is lost.
     pub fn take_ack(&mut self, number: u16, now: Instant) {
         let mut lost = false;
         while let Some(packet) = self.in_flight.pop_front() {
@@ -92,9 +108,11 @@ impl TcpFlow {
 struct Cubic {
     /// Packets.
     window: f64,
+    /// Of slow start.
     threshold: f64,
     most: f64,
-    epoch: Option<Instant>,
+    /// Of this congestion avoidance: its begin, the window then, and seconds from then until the window is `most`.
+    epoch: Option<(Instant, f64, f64)>,
     least_rtt: f64,
 }
 
@@ -122,14 +140,15 @@ impl Cubic {
             }
             return;
         }
-        let epoch = *self.epoch.get_or_insert(now);
-        self.most = self.most.max(self.window * f64::from(u8::from(epoch == now)));
-        let since = now.saturating_duration_since(epoch).as_secs_f64();
-        let until_most = (self.most * (1.0 - Self::BETA) / Self::C).cbrt();
+        let (began, first, until_most) = *self.epoch.get_or_insert_with(|| {
+            self.most = self.most.max(self.window);
+            let until_most = ((self.most - self.window) / Self::C).cbrt();
+            (now, self.window, until_most)
+        });
+        let since = now.saturating_duration_since(began).as_secs_f64();
         let cubic = Self::C * (since + rtt - until_most).powi(3) + self.most;
-        let friendly = self.most * Self::BETA
-            + 3.0 * (1.0 - Self::BETA) / (1.0 + Self::BETA) * since / rtt;
-        let target = cubic.max(friendly).min(1.5 * self.window);
+        let reno = first + 3.0 * (1.0 - Self::BETA) / (1.0 + Self::BETA) * since / rtt;
+        let target = cubic.max(reno).min(1.5 * self.window);
         self.window += (target - self.window).max(0.01) / self.window;
     }
 
@@ -237,7 +256,11 @@ impl Bbr {
         if self.probes_until.is_some_and(|until| now >= until) {
             self.probes_until = None;
         }
-        if now.saturating_duration_since(self.cycle_began).as_secs_f64() > self.least_rtt {
+        if now
+            .saturating_duration_since(self.cycle_began)
+            .as_secs_f64()
+            > self.least_rtt
+        {
             self.cycle_began = now;
             self.cycle = (self.cycle + 1) % Self::GAINS.len();
         }
