@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_queue_of_our_own_is_not() {
-        for queue in [(100.0, 0.0), (100.0, 70.0), (100.0, 400.0)] {
+        for queue in [(100.0, 0.0), (100.0, 30.0), (100.0, 400.0)] {
             let mut way = standing();
             assert!(!goes(900, queue, 0.4e6).on(&mut way), "{queue:?}");
         }
