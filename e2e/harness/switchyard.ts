@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ended } from './ended.ts';
 import { freeMediaPorts, freeTcpPort } from './ports.ts';
 import { until } from './until.ts';
 
@@ -94,11 +95,6 @@ export async function startSwitchyard(
       (answer) => answer,
     );
   };
-
-  const ended = (child: ChildProcess): Promise<void> =>
-    child.exitCode !== null || child.signalCode !== null
-      ? Promise.resolve()
-      : new Promise((resolve) => child.once('exit', () => resolve()));
 
   const enginePids = (): number[] =>
     processesNaming('switchyard-engine', dataDir).filter((pid) => pid !== control?.pid);

@@ -1,7 +1,8 @@
 /** Endpoints of the load generator (bench/crowd.rs), many of which run on a part of a core. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { ended } from '../../harness/ended.ts';
 import { repository, type Switchyard } from '../../harness/switchyard.ts';
 import { until } from '../../harness/until.ts';
 
@@ -64,12 +65,9 @@ async function startCrowd(kind: string, server: Switchyard, more: readonly strin
     (known) => known !== undefined,
     60_000,
   );
-  return { tracks: tracks ?? [], samples, stop: () => ended(child) };
-}
-
-function ended(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.stdin?.end();
-  });
+  const stop = async (): Promise<void> => {
+    child.stdin.end();
+    await ended(child);
+  };
+  return { tracks: tracks ?? [], samples, stop };
 }

@@ -1,7 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { ended } from '../../harness/ended.ts';
 import { repository } from '../../harness/switchyard.ts';
 import type { Shape } from './scenarios.ts';
 
@@ -59,13 +60,9 @@ export async function startLink(namespace: string): Promise<Link> {
     shape: (down, up) => child.stdin.write(`${JSON.stringify({ down, up })}\n`),
     samples,
     addresses,
-    stop: () => ended(child),
+    stop: async () => {
+      child.stdin.end();
+      await ended(child);
+    },
   };
-}
-
-function ended(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.stdin?.end();
-  });
 }

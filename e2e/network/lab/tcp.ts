@@ -1,6 +1,7 @@
 /** One TCP flow over the link, which always has something to send: iperf3's. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { ended } from '../../harness/ended.ts';
 
 /** A kernel's congestion control; which one is its default differs from machine to machine. */
 export type CongestionControl = 'cubic' | 'bbr';
@@ -21,11 +22,11 @@ export async function startTcp(
     const client = start('iperf3', [...to, '--congestion', control, '--forceflush']);
     await said(client, 'connected to');
     return async () => {
-      await ended(client);
-      await ended(server);
+      await stop(client);
+      await stop(server);
     };
   } catch (error) {
-    await ended(server);
+    await stop(server);
     throw error;
   }
 }
@@ -50,11 +51,7 @@ function said(program: Program, words: string): Promise<void> {
   });
 }
 
-function ended(program: Program): Promise<void> {
-  return new Promise((resolve) => {
-    const hasEnded = program.pid === undefined || program.exitCode !== null || program.signalCode !== null;
-    if (hasEnded) resolve();
-    program.once('exit', () => resolve());
-    program.kill();
-  });
+async function stop(program: Program): Promise<void> {
+  program.kill();
+  await ended(program);
 }
