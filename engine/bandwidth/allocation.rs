@@ -31,6 +31,27 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// One that has nothing yet and may rise; its rates are still to be set.
+    pub fn new(is_audio: bool, priority: u32) -> Demand {
+        Demand {
+            is_audio,
+            priority,
+            rates: [0; MAX_STEPS],
+            current: None,
+            is_paused: false,
+            may_rise: true,
+            budget: 0,
+            fits: true,
+        }
+    }
+
+    /// Sets what it could use, in bit/s, ascending; what is more than `MAX_STEPS` is left out.
+    pub fn set_rates(&mut self, rates: impl IntoIterator<Item = u64>) {
+        for (slot, rate) in self.rates.iter_mut().zip(rates) {
+            *slot = rate;
+        }
+    }
+
     /// What it would use at most, in bit/s.
     pub fn most(&self) -> u64 {
         self.rates.iter().copied().max().unwrap_or(0)
@@ -115,18 +136,9 @@ mod tests {
     }
 
     fn demand(is_audio: bool, priority: u32, list: &[u64]) -> Demand {
-        let mut rates = [0; MAX_STEPS];
-        rates[..list.len()].copy_from_slice(list);
-        Demand {
-            is_audio,
-            priority,
-            rates,
-            current: None,
-            is_paused: false,
-            may_rise: true,
-            budget: 0,
-            fits: true,
-        }
+        let mut demand = Demand::new(is_audio, priority);
+        demand.set_rates(list.iter().copied());
+        demand
     }
 
     const LADDER: [u64; 3] = [150_000, 500_000, 1_500_000];

@@ -52,7 +52,7 @@ pub struct Observation {
     pub lost: usize,
 }
 
-/// What an observation changes.
+/// What an observation says of the way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     AsBefore,
@@ -95,14 +95,13 @@ impl Competition {
             State::Standing(standing) => standing
                 .is_cross_traffic(seen, now)
                 .then(|| State::Competitive(Competitive::begin(seen, now))),
-            State::Competitive(competitive) => match competitive.end(seen, now) {
-                Some(End::LongerWay) => {
-                    self.state = State::Short;
-                    return Verdict::LongerWay;
-                }
-                Some(End::Over) => Some(State::Short),
-                None => None,
-            },
+            State::Competitive(competitive) => {
+                let Some(verdict) = competitive.end(seen, now) else {
+                    return Verdict::AsBefore;
+                };
+                self.state = State::Short;
+                return verdict;
+            }
         };
         if let Some(next) = next {
             self.state = next;
@@ -230,11 +229,6 @@ struct Competitive {
     varies: (Instant, f64, f64),
 }
 
-enum End {
-    Over,
-    LongerWay,
-}
-
 impl Competitive {
     fn begin(seen: &Observation, now: Instant) -> Competitive {
         Competitive {
@@ -246,7 +240,8 @@ impl Competitive {
         }
     }
 
-    fn end(&mut self, seen: &Observation, now: Instant) -> Option<End> {
+    /// What is known of the way at its end, once that is due.
+    fn end(&mut self, seen: &Observation, now: Instant) -> Option<Verdict> {
         let lasted = |since, time| now.saturating_duration_since(since) >= time;
         let (since, losses) = &mut self.losses;
         losses.add(seen);
@@ -261,10 +256,10 @@ impl Competitive {
             self.empty_since = is_empty.then(|| self.empty_since.unwrap_or(now));
             is_over |= self.empty_since.is_some_and(|at| lasted(at, EMPTY_FOR));
             if !is_over && self.is_constant(seen.queue_ms, now) {
-                return Some(End::LongerWay);
+                return Some(Verdict::LongerWay);
             }
         }
-        is_over.then_some(End::Over)
+        is_over.then_some(Verdict::AsBefore)
     }
 
     fn is_constant(&mut self, queue_ms: f64, now: Instant) -> bool {

@@ -121,13 +121,9 @@ impl Signs {
         }
     }
 
-    /// Whether the queue grows, by the last feedback.
+    /// Whether the queue grows, whoever's it is, by the last feedback.
     pub fn usage(&self) -> Usage {
-        if self.is_competitive() {
-            Usage::Normal
-        } else {
-            self.detector.usage()
-        }
+        self.detector.usage()
     }
 
     /// Whether more is sent than the way carries, by a queue of its own that stands or overflows.

@@ -7,7 +7,7 @@ use super::outbox::Outbox;
 use super::repairs::Repair;
 use super::timers::Timer;
 use super::{Engine, SessionKey, SubscriptionKey};
-use crate::bandwidth::allocation::{self, Demand, MAX_STEPS};
+use crate::bandwidth::allocation::{self, Demand};
 use crate::forward::layer_choice;
 use crate::forward::publication::MediaKind;
 use crate::forward::subscription::Subscription;
@@ -162,16 +162,11 @@ impl Engine {
     fn demand(&mut self, key: SubscriptionKey, place: u32, now: Instant) -> Demand {
         let subscription = &self.subscriptions[key];
         let mut demand = Demand {
-            is_audio: subscription.kind() == MediaKind::Audio,
-            priority: place,
-            rates: [0; MAX_STEPS],
-            current: None,
             is_paused: subscription.budget == Some(0),
             may_rise: self.sessions[subscription.session]
                 .estimator
                 .is_settled(now),
-            budget: 0,
-            fits: true,
+            ..Demand::new(subscription.kind() == MediaKind::Audio, place)
         };
         let Some(publication) = subscription.publication else {
             return demand;
@@ -197,9 +192,7 @@ impl Engine {
             // It gets what it wishes, whatever that costs.
             rates.drain(..rates.len().saturating_sub(1));
         }
-        for (slot, rate) in demand.rates.iter_mut().zip(rates) {
-            *slot = rate;
-        }
+        demand.set_rates(rates);
         demand
     }
 

@@ -1,9 +1,10 @@
-//! What a flow sends under its estimate, as sessions choose it (`core/bandwidth`).
+//! What a flow sends under its estimate: a model of how sessions choose it (`core/bandwidth`), without their pacer, their
+//! wait for a key frame and their trials of a video that is paused.
 
 use std::time::{Duration, Instant};
 
 use super::network::Source;
-use crate::bandwidth::allocation::{Demand, MAX_STEPS, share};
+use crate::bandwidth::allocation::{Demand, share};
 use crate::bandwidth::estimator::Estimator;
 
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -22,14 +23,13 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Chooses where it is time to, by the estimate in bit/s.
-    pub fn choose(
-        &mut self,
-        source: &Source,
-        estimator: &mut Estimator,
-        estimate: f64,
-        now: Instant,
-    ) {
+    /// Chooses where it is time to.
+    pub fn choose(&mut self, source: &Source, estimator: &mut Estimator, now: Instant) {
+        if source.constant {
+            self.rate = source.most;
+            return;
+        }
+        let estimate = estimator.bits_per_second(now).unwrap_or(1_000_000) as f64;
         if source.ladder.is_empty() {
             self.rate = estimate.min(source.most);
             return;
@@ -79,33 +79,19 @@ impl Choice {
     }
 
     fn audio(source: &Source) -> Demand {
-        let mut audio = demand(&[source.audio]);
-        audio.is_audio = true;
+        let mut audio = Demand::new(true, 0);
+        audio.set_rates([source.audio as u64]);
         audio
     }
 
     fn video(&self, source: &Source, estimator: &Estimator, now: Instant) -> Demand {
-        let mut video = demand(&source.ladder);
-        video.current = (self.rate > 0.0).then_some(self.rate as u64);
-        video.is_paused = self.is_paused;
-        video.may_rise = estimator.is_settled(now);
+        let mut video = Demand {
+            current: (self.rate > 0.0).then_some(self.rate as u64),
+            is_paused: self.is_paused,
+            may_rise: estimator.is_settled(now),
+            ..Demand::new(false, 0)
+        };
+        video.set_rates(source.ladder.iter().map(|&rate| rate as u64));
         video
-    }
-}
-
-fn demand(list: &[f64]) -> Demand {
-    let mut rates = [0; MAX_STEPS];
-    for (slot, rate) in rates.iter_mut().zip(list) {
-        *slot = *rate as u64;
-    }
-    Demand {
-        is_audio: false,
-        priority: 0,
-        rates,
-        current: None,
-        is_paused: false,
-        may_rise: true,
-        budget: 0,
-        fits: true,
     }
 }

@@ -217,26 +217,14 @@ impl Network {
             active: true,
         });
         let index = self.flows.len() - 1;
-        let estimate = self.estimate(index);
         let flow = &mut self.flows[index];
-        if flow.source.constant {
-            flow.choice.rate = flow.source.most;
-        } else {
-            flow.choice
-                .choose(&flow.source, &mut flow.estimator, estimate, self.now);
-        }
+        flow.choice
+            .choose(&flow.source, &mut flow.estimator, self.now);
         index
     }
 
     pub fn stop(&mut self, flow: usize) {
         self.flows[flow].active = false;
-    }
-
-    pub fn estimate(&self, flow: usize) -> f64 {
-        self.flows[flow]
-            .estimator
-            .bits_per_second(self.now)
-            .unwrap_or(1_000_000) as f64
     }
 
     /// What the flow sends at the moment, in bit/s.
@@ -296,16 +284,12 @@ impl Network {
 
     fn send(&mut self, index: usize) {
         let now = self.now;
-        let estimate = self.estimate(index);
         let flow = &mut self.flows[index];
         if !flow.active {
             return;
         }
         let before = flow.choice.rate;
-        if !flow.source.constant {
-            flow.choice
-                .choose(&flow.source, &mut flow.estimator, estimate, now);
-        }
+        flow.choice.choose(&flow.source, &mut flow.estimator, now);
         let rate = flow.choice.rate;
         flow.key_frame |= rate != before;
         if now >= flow.next_tick {
