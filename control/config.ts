@@ -5,10 +5,11 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { limits } from '@switchyard/contract';
 import type { PlacementPolicy } from './cluster/placement.ts';
+import { type Environment, readSettings, secret } from './config/values.ts';
 import type { MetricsAccess } from './observe/metrics.ts';
 import { readTurnConfig, type TurnConfig, turnSettings } from './turn/config.ts';
 
-/** The settings as an operator sees them; documentation is printed from here. */
+/** The settings as an operator sees them. */
 export const settings = {
   SWITCHYARD_HOST: { default: '127.0.0.1', meaning: 'Address that the HTTP API listens on.' },
   SWITCHYARD_PORT: { default: '8080', meaning: 'TCP port of the HTTP API.' },
@@ -27,12 +28,12 @@ export const settings = {
   },
   SWITCHYARD_WORKERS: {
     default: '1',
-    meaning: 'Threads that forward media, each with a port of its own; at most one a core is of use.',
+    meaning: 'Threads that forward media, each with a port of its own. More than one per core is of no use.',
   },
   SWITCHYARD_PLACEMENT: {
     default: 'together',
     meaning:
-      "together: a subscriber goes to its publisher's worker unless that is much busier. spread: never.",
+      "together: a subscriber goes to its publisher's worker unless that one is much busier. spread: it goes to the least busy worker.",
   },
   SWITCHYARD_LISTEN: {
     default: '',
@@ -45,7 +46,8 @@ export const settings = {
   },
   SWITCHYARD_CHANNEL_QUEUE_BYTES: {
     default: '1048576',
-    meaning: 'The same in bytes; what is reached first counts.',
+    meaning:
+      'Bytes of a data channel that may wait for one slow subscriber. The limit that is reached first applies.',
   },
   SWITCHYARD_DEMO: { default: '', meaning: 'on or off: the demo page. Empty: on when the host is loopback.' },
   SWITCHYARD_METRICS: {
@@ -58,13 +60,16 @@ export const settings = {
   SWITCHYARD_ACCOUNT_ID: { default: '', meaning: 'ID of the account: 32 hex digits. Empty: random.' },
   SWITCHYARD_ACCOUNT_TOKEN: {
     default: '',
-    meaning: 'API token of the account. Empty: random, printed once.',
+    meaning: 'API token of the account, at least 16 characters; never printed. Empty: random, printed once.',
   },
   SWITCHYARD_REQUESTS_PER_SECOND: {
     default: String(limits.requestsPerSecond),
-    meaning: 'API requests that one session is allowed in a second.',
+    meaning: 'API requests per second that one session is allowed.',
   },
-  SWITCHYARD_APP_SECRET: { default: '', meaning: 'Secret of the first app. Empty: random, printed once.' },
+  SWITCHYARD_APP_SECRET: {
+    default: '',
+    meaning: 'Secret of the first app, at least 16 characters; never printed. Empty: random, printed once.',
+  },
   ...turnSettings,
 } as const;
 
@@ -93,92 +98,80 @@ export interface Config {
   readonly turn: TurnConfig;
 }
 
-/** Reads the settings; throws with the variable's name where a value cannot be used. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const value = (name: keyof typeof settings): string => env[name]?.trim() || settings[name].default;
+/** Variables of other programs of this repository, which may be in the same environment. */
+const foreign = ['SWITCHYARD_URL', 'SWITCHYARD_LINK', 'SWITCHYARD_BENCH'];
+
+/** Reads the settings. Throws one error with a line for each setting that cannot be used, or that does not exist. */
+export function readConfig(env: Environment): Config {
+  const values = readSettings(env, settings);
+  values.refuseUnknown(foreign);
   const root = repositoryRoot();
-  const host = value('SWITCHYARD_HOST');
-  const dataDir = resolve(value('SWITCHYARD_DATA_DIR'));
+  const host = values.text('SWITCHYARD_HOST');
+  const dataDir = resolve(values.text('SWITCHYARD_DATA_DIR'));
   const id = (name: keyof typeof settings): string | undefined => {
-    const given = value(name) || undefined;
+    const given = values.optional(name);
     if (given !== undefined && !/^[0-9a-f]{32}$/.test(given))
-      throw new Error(`${name} must be 32 lower-case hex digits`);
+      values.problem(name, 'must be 32 lower-case hex digits');
     return given;
   };
-  const listed = list(value('SWITCHYARD_LISTEN'));
-  const demo = value('SWITCHYARD_DEMO').toLowerCase();
+  const listed = values.addresses('SWITCHYARD_LISTEN');
   const media = {
     listen: listed.length > 0 ? listed : hostAddresses(),
-    announce: list(value('SWITCHYARD_ANNOUNCE')),
+    announce: values.addresses('SWITCHYARD_ANNOUNCE'),
   };
-  const enginePath = value('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine');
-  return {
+  const enginePath = values.text('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine');
+  const mediaPort = values.whole('SWITCHYARD_MEDIA_PORT', 0, 65535);
+  const workers = values.whole('SWITCHYARD_WORKERS', 1, 256);
+  if (mediaPort + workers - 1 > 65535)
+    values.problem(
+      'SWITCHYARD_MEDIA_PORT',
+      `leaves no ports for ${workers} workers: each takes the next port`,
+    );
+  const config: Config = {
     ...media,
     host,
-    port: port('SWITCHYARD_PORT', value('SWITCHYARD_PORT')),
+    port: values.whole('SWITCHYARD_PORT', 0, 65535),
     dataDir,
     socketPath: join(dataDir, 'engine.sock'),
-    mediaPort: port('SWITCHYARD_MEDIA_PORT', value('SWITCHYARD_MEDIA_PORT')),
-    iceTcp: onOrOff('SWITCHYARD_ICE_TCP', value('SWITCHYARD_ICE_TCP')),
-    workers: positive('SWITCHYARD_WORKERS', value('SWITCHYARD_WORKERS'), 256),
-    placement: placementPolicy(value('SWITCHYARD_PLACEMENT')),
+    mediaPort,
+    iceTcp: values.isOn('SWITCHYARD_ICE_TCP'),
+    workers,
+    placement: values.oneOf('SWITCHYARD_PLACEMENT', ['together', 'spread']),
     channelQueue: {
-      messages: positive('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', value('SWITCHYARD_CHANNEL_QUEUE_MESSAGES')),
-      bytes: positive('SWITCHYARD_CHANNEL_QUEUE_BYTES', value('SWITCHYARD_CHANNEL_QUEUE_BYTES')),
+      messages: values.whole('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', 1, 1e6),
+      bytes: values.whole('SWITCHYARD_CHANNEL_QUEUE_BYTES', 1, 2 ** 30),
     },
-    demo: demo === '' ? isLoopback(host) : ['on', '1', 'true', 'yes'].includes(demo),
+    demo: values.text('SWITCHYARD_DEMO') === '' ? isLoopback(host) : values.isOn('SWITCHYARD_DEMO'),
     demoDir: join(root, 'demo'),
-    metrics: metricsAccess(value('SWITCHYARD_METRICS')),
+    metrics: values.oneOf('SWITCHYARD_METRICS', ['local', 'all', 'off']),
     enginePath,
-    turn: readTurnConfig(value, { ...media, dataDir, binaryDir: dirname(enginePath) }),
-    logLevel: value('SWITCHYARD_LOG_LEVEL'),
+    turn: readTurnConfig(values, { ...media, dataDir, binaryDir: dirname(enginePath) }),
+    logLevel: values.oneOf('SWITCHYARD_LOG_LEVEL', logLevels),
     appId: id('SWITCHYARD_APP_ID'),
-    appSecret: value('SWITCHYARD_APP_SECRET') || undefined,
+    appSecret: secret(values, 'SWITCHYARD_APP_SECRET'),
     accountId: id('SWITCHYARD_ACCOUNT_ID'),
-    accountToken: value('SWITCHYARD_ACCOUNT_TOKEN') || undefined,
-    requestsPerSecond: positive('SWITCHYARD_REQUESTS_PER_SECOND', value('SWITCHYARD_REQUESTS_PER_SECOND')),
+    accountToken: secret(values, 'SWITCHYARD_ACCOUNT_TOKEN'),
+    requestsPerSecond: values.whole('SWITCHYARD_REQUESTS_PER_SECOND', 1, 1e9),
   };
+  values.finish();
+  return config;
 }
+
+/** The settings of this process. Ends it with a line for each setting that is wrong. */
+export function configOfProcess(): Config {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    console.error(`Settings that cannot be used:\n${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
+  }
+}
+
+const logLevels = ['info', 'fatal', 'error', 'warn', 'debug', 'trace', 'silent'] as const;
 
 /** Whether a host name means this machine only. */
 export function isLoopback(host: string): boolean {
   return ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host);
-}
-
-function metricsAccess(text: string): MetricsAccess {
-  if (text === 'local' || text === 'all' || text === 'off') return text;
-  throw new Error('SWITCHYARD_METRICS must be local, all or off');
-}
-
-function onOrOff(name: string, text: string): boolean {
-  if (text === 'on' || text === 'off') return text === 'on';
-  throw new Error(`${name} must be on or off`);
-}
-
-function placementPolicy(text: string): PlacementPolicy {
-  if (text === 'together' || text === 'spread') return text;
-  throw new Error('SWITCHYARD_PLACEMENT must be together or spread');
-}
-
-function port(name: string, text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 0 || number > 65535)
-    throw new Error(`${name} must be a port number`);
-  return number;
-}
-
-function positive(name: string, text: string, most = Number.MAX_SAFE_INTEGER): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new Error(`${name} must be a positive number`);
-  if (number > most) throw new Error(`${name} must be at most ${most}`);
-  return number;
-}
-
-function list(text: string): string[] {
-  return text
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '');
 }
 
 function hostAddresses(): string[] {

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   accounts: [],
   cluster: [],
+  config: [],
   sdp: [],
   observe: ['config'],
   'engine-link': ['config', 'observe'],

@@ -1,6 +1,6 @@
 /** Reads the configuration, builds the parts and connects them; the only file that knows them all. */
 import { openStore } from './accounts/store.ts';
-import { readConfig } from './config.ts';
+import { configOfProcess } from './config.ts';
 import { type Supervisor, superviseEngine } from './engine-link/index.ts';
 import { buildServer } from './http/server.ts';
 import { openLog } from './observe/log.ts';
@@ -10,7 +10,7 @@ import { systemClock } from './session/clock.ts';
 import { openSessions } from './session/sessions.ts';
 import { openTurn } from './turn/index.ts';
 
-const config = readConfig(process.env);
+const config = configOfProcess();
 const log = openLog(config.logLevel);
 const store = await openStore({
   ...config,

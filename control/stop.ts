@@ -1,12 +1,12 @@
 /** `npm run stop`: ends a running Switchyard, or the engine and the TURN server that one left running. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readConfig } from './config.ts';
+import { configOfProcess } from './config.ts';
 import { openConnection } from './engine-link/connection.ts';
 import { runningPid } from './pidFile.ts';
 import { openTurnLink } from './turn/link.ts';
 import { turnSocketPath } from './turn/supervisor.ts';
 
-const config = readConfig(process.env);
+const config = configOfProcess();
 const nothing = (): void => undefined;
 
 /** Control ends the other two itself; one that goes on would start them again. */

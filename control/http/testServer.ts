@@ -3,6 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openStore, type Store } from '../accounts/store.ts';
+import { readSettings } from '../config/values.ts';
 import { type FakeEngine, startFakeEngine } from '../engine-link/fakeEngine.ts';
 import { PublicationState, superviseEngine } from '../engine-link/index.ts';
 import { openLog } from '../observe/log.ts';
@@ -63,7 +64,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const host = '127.0.0.1';
   // Credentials need no running TURN server.
   const surroundings = { dataDir, listen: ['192.0.2.1', '2001:db8::1'], announce: [], binaryDir: '/nowhere' };
-  const config = readTurnConfig((name) => turnSettings[name].default, surroundings);
+  const config = readTurnConfig(readSettings({}, turnSettings), surroundings);
   const turn = await openTurn({ config, log, media: () => [], now: clock.now });
   const parts = { sessions, store, log, host, demoDir: undefined, requestsPerSecond, turn };
   const server = await buildServer(parts);

@@ -1,6 +1,7 @@
 /** The settings of STUN and TURN. */
-import { isIPv4 } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import { join } from 'node:path';
+import { type SettingsReader, secret } from '../config/values.ts';
 
 export const turnSettings = {
   SWITCHYARD_TURN: { default: 'on', meaning: 'on or off: the STUN and TURN server.' },
@@ -27,7 +28,8 @@ export const turnSettings = {
   },
   SWITCHYARD_TURN_SECRET: {
     default: '',
-    meaning: 'Secret that credentials are made with; nodes that share it accept each others. Empty: random.',
+    meaning:
+      'Secret that credentials are made with, at least 16 characters. Nodes with the same secret accept the same credentials. Empty: random.',
   },
 } as const;
 
@@ -50,8 +52,6 @@ export interface TurnConfig {
   readonly secret: string | undefined;
 }
 
-type Value = (name: keyof typeof turnSettings) => string;
-
 export interface TurnSurroundings {
   readonly dataDir: string;
   readonly listen: readonly string[];
@@ -60,38 +60,51 @@ export interface TurnSurroundings {
   readonly binaryDir: string;
 }
 
-/** Reads the settings; throws with the variable's name where a value cannot be used. */
-export function readTurnConfig(value: Value, around: TurnSurroundings): TurnConfig {
+/** Reads the settings; the reader collects what is wrong with them. */
+export function readTurnConfig(
+  values: SettingsReader<keyof typeof turnSettings>,
+  around: TurnSurroundings,
+): TurnConfig {
   const { dataDir, listen, announce, binaryDir } = around;
-  const number = (name: keyof typeof turnSettings, least: number, most: number): number => {
-    const given = Number(value(name));
-    if (!Number.isInteger(given) || given < least || given > most)
-      throw new Error(`${name} must be a whole number from ${least} to ${most}`);
-    return given;
-  };
-  if (!/^\d{1,5}-\d{1,5}$/.test(value('SWITCHYARD_TURN_RELAY_PORTS')))
-    throw new Error('SWITCHYARD_TURN_RELAY_PORTS must be two ports, e.g. 49152-65535');
-  const certificate = value('SWITCHYARD_TURN_CERTIFICATE') || undefined;
-  const privateKey = value('SWITCHYARD_TURN_PRIVATE_KEY') || undefined;
+  const certificate = values.optional('SWITCHYARD_TURN_CERTIFICATE');
+  const privateKey = values.optional('SWITCHYARD_TURN_PRIVATE_KEY');
   if ((certificate === undefined) !== (privateKey === undefined))
-    throw new Error('SWITCHYARD_TURN_CERTIFICATE and SWITCHYARD_TURN_PRIVATE_KEY belong together');
+    values.problem('SWITCHYARD_TURN_CERTIFICATE', 'and SWITCHYARD_TURN_PRIVATE_KEY belong together');
+  const relayPorts = values.text('SWITCHYARD_TURN_RELAY_PORTS');
+  if (!isPortRange(relayPorts))
+    values.problem('SWITCHYARD_TURN_RELAY_PORTS', 'must be two ports, the lower one first: 49152-65535');
+  const allow = values.list('SWITCHYARD_TURN_ALLOW');
+  const wrong = allow.find((network) => !isNetwork(network));
+  if (wrong !== undefined)
+    values.problem('SWITCHYARD_TURN_ALLOW', `must list networks such as 10.1.0.0/16: ${wrong} is none`);
   return {
-    enabled: !['off', '0', 'false', 'no'].includes(value('SWITCHYARD_TURN').toLowerCase()),
+    enabled: values.isOn('SWITCHYARD_TURN'),
     binaryPath: join(binaryDir, 'switchyard-turn'),
     dataDir,
-    host: value('SWITCHYARD_TURN_HOST') || defaultHost(announce, listen),
-    port: number('SWITCHYARD_TURN_PORT', 1, 65535),
-    tlsPort: number('SWITCHYARD_TURN_TLS_PORT', 1, 65535),
+    host: values.text('SWITCHYARD_TURN_HOST') || defaultHost(announce, listen),
+    port: values.whole('SWITCHYARD_TURN_PORT', 1, 65535),
+    tlsPort: values.whole('SWITCHYARD_TURN_TLS_PORT', 1, 65535),
     listen,
     announce,
-    relayPorts: value('SWITCHYARD_TURN_RELAY_PORTS'),
-    allow: value('SWITCHYARD_TURN_ALLOW').replaceAll(' ', ''),
-    allocations: String(number('SWITCHYARD_TURN_ALLOCATIONS', 1, 65535)),
-    bandwidth: String(number('SWITCHYARD_TURN_BANDWIDTH', 0, 2 ** 31)),
+    relayPorts,
+    allow: allow.join(','),
+    allocations: String(values.whole('SWITCHYARD_TURN_ALLOCATIONS', 1, 65535)),
+    bandwidth: String(values.whole('SWITCHYARD_TURN_BANDWIDTH', 0, 2 ** 31)),
     certificate,
     privateKey,
-    secret: value('SWITCHYARD_TURN_SECRET') || undefined,
+    secret: secret(values, 'SWITCHYARD_TURN_SECRET'),
   };
+}
+
+function isPortRange(text: string): boolean {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
+  return Number(first) >= 1 && Number(first) <= Number(last) && Number(last) <= 65535;
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits = '', ...rest] = text.split('/');
+  const most = isIP(address) === 4 ? 32 : 128;
+  return isIP(address) !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most && rest.length === 0;
 }
 
 /** What clients can most likely reach: announced before local, IPv4 before IPv6, others' before loopback. */

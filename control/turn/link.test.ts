@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { readSettings } from '../config/values.ts';
 import { openLog } from '../observe/log.ts';
 import { readTurnConfig, turnSettings } from './config.ts';
 import { openTurnLink } from './link.ts';
@@ -66,10 +67,9 @@ test('another program at the socket is no TURN server', async () => {
 });
 
 function supervise(media: () => readonly string[]) {
-  const value = (name: keyof typeof turnSettings): string => turnSettings[name].default;
   const around = { dataDir, listen: ['127.0.0.1'], announce: [], binaryDir: '/nowhere' };
   const revocations = openRevocations(dataDir);
-  const config = readTurnConfig(value, around);
+  const config = readTurnConfig(readSettings({}, turnSettings), around);
   return superviseTurn({ config, revocations, log: openLog('silent'), media, now: () => 1000 });
 }
 
