@@ -182,3 +182,20 @@ test('nobody can touch the session of another or pull from another room', async 
   const tracks = [{ location: 'remote', sessionId, trackName: 'microphone' }];
   expect((await ask(`/sessions/${own}/tracks/new`, { tracks }, 'POST', elsewhere.token)).status).toBe(403);
 });
+
+test('no socket ends the backend: a foreign or unreadable Origin, a path that is no URL, a frame that is too long', async () => {
+  const room = url.replace('http', 'ws');
+  const closed = (path: string, origin: string | undefined, first?: string): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(`${room}${path}`, origin === undefined ? {} : { origin });
+      socket.once('close', resolve);
+      socket.once('error', reject);
+      if (first !== undefined) socket.once('open', () => socket.send(first));
+    });
+  for (const origin of ['null', 'not a url', 'http://[', 'http://evil.example'])
+    expect(await closed('room?room=lobby', origin)).toBe(1008);
+  expect(await closed('room?room=other', undefined, 'x'.repeat(2000))).toBe(1009);
+  expect(await closed('room?room=other', undefined, 'no JSON')).toBe(1003);
+  expect(backend.exitCode).toBeNull();
+  expect((await fetch(url)).status).toBe(200);
+});

@@ -12,12 +12,26 @@ const MESSAGE_MAX_BYTES = 1024;
 export function addNotices(server: Server, rooms: Rooms, switchyard: Switchyard): void {
   const sockets = new WebSocketServer({ server, path: '/room', maxPayload: MESSAGE_MAX_BYTES });
   sockets.on('connection', (socket, request) => {
-    const query = new URL(request.url ?? '/', 'http://room').searchParams;
-    // A socket may come from any page: only our own may join with this user's cookies or network.
+    // Before anything else: an error that nobody listens to, as of a frame that is too long, would end the process.
+    socket.on('error', () => socket.terminate());
+    // A page of any origin can open a socket: only our own may join with this user's cookies or network.
     const { origin, host } = request.headers;
-    if (origin !== undefined && new URL(origin).host !== host) return socket.close(1008, 'another origin');
+    if (!isOwnPage(origin, host)) return socket.close(1008, 'another origin');
+    const query = queryOf(request.url);
+    if (query === undefined) return socket.close(1008, 'not a URL');
     void serve(socket, query.get('room') ?? 'lobby', query.get('name') ?? '', rooms, switchyard);
   });
+}
+
+/** Whether a socket comes from a page of this server, or from a program that is no browser and sends no Origin. */
+function isOwnPage(origin: string | undefined, host: string | undefined): boolean {
+  if (origin === undefined) return true;
+  // Sandboxed frames and files send `null`, and any program may send anything.
+  return URL.canParse(origin) && new URL(origin).host === host;
+}
+
+function queryOf(path = '/'): URLSearchParams | undefined {
+  return URL.canParse(path, 'http://room') ? new URL(path, 'http://room').searchParams : undefined;
 }
 
 async function serve(
@@ -53,7 +67,6 @@ async function serve(
     member.muted = message.muted;
     rooms.changed(member);
   });
-  socket.on('error', () => socket.terminate());
   socket.on('close', () => {
     clearInterval(pinging);
     rooms.leave(member);
