@@ -16,7 +16,8 @@ const store = await openStore({
   ...config,
   replaceSecret: process.argv.includes('--new-secret'),
   replaceAccountToken: process.argv.includes('--new-account-token'),
-});
+  onDamage: (error) => log.error({ error: error.message }, 'apps and keys: the last good content counts'),
+}).catch(cannotStart);
 
 // Each needs the other: sessions command the engine, the engine's events go to sessions.
 const sessions = openSessions(
@@ -39,6 +40,7 @@ const engine = superviseEngine({
 const metrics = openMetrics({
   access: config.metrics,
   sessions: () => sessions.directory.all().length,
+  storeReadable: store.readable,
   engineCounters: engine.counters,
 });
 const turn = config.turn.enabled
@@ -72,9 +74,10 @@ try {
   await turn?.server.start();
   writePid(config.dataDir);
 } catch (error) {
-  console.error(`Switchyard cannot start: ${error instanceof Error ? error.message : String(error)}`);
-  process.exit(1);
+  cannotStart(error);
 }
+// Only now, for a start that fails must not make or replace a secret that nobody sees.
+const made = await store.provision().catch(cannotStart);
 
 const address = server.server.address();
 const port = typeof address === 'object' && address !== null ? address.port : config.port;
@@ -83,10 +86,27 @@ const origin = `http://${name}:${port}`;
 console.log(`Switchyard is ready.
   Base URL  ${origin}/v1
   App ID    ${store.firstAppId}
-  Secret    ${store.newSecret ?? 'was shown when it was made; `npm start -- --new-secret` replaces it'}
+  Secret    ${shown(made.appSecret, config.appSecret, 'SWITCHYARD_APP_SECRET', '--new-secret')}
   Account   ${store.accountId} at ${origin}/client/v4
-  Token     ${store.newAccountToken ?? 'was shown when it was made; `npm start -- --new-account-token` replaces it'}
+  Token     ${shown(made.accountToken, config.accountToken, 'SWITCHYARD_ACCOUNT_TOKEN', '--new-account-token')}
 ${turn === undefined ? '' : `  TURN      ${config.turn.host}, ports ${config.turn.port} and ${config.turn.tlsPort} (TLS)\n`}${demoDir === undefined ? '' : `  Demo      ${origin}/demo/\n`}`);
+
+/** A secret that was made now. A secret that the operator chose is never printed: output often ends up in a log. */
+function shown(
+  made: string | undefined,
+  chosen: string | undefined,
+  setting: string,
+  option: string,
+): string {
+  if (made !== undefined) return made;
+  if (chosen !== undefined) return `that of ${setting}`;
+  return `was shown when it was made; \`npm start -- ${option}\` replaces it`;
+}
+
+function cannotStart(error: unknown): never {
+  console.error(`Switchyard cannot start: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
 
 // Ctrl-C comes twice when npm and the terminal both pass it on: only a later one is impatience.
 const IMPATIENCE_MS = 500;

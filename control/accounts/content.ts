@@ -1,13 +1,29 @@
-/** What the data directory's file of accounts has: hashes, never secrets. */
+/** The content of the data directory's file of accounts: hashes, never secrets. */
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+
+const Id = Type.String({ pattern: '^[0-9a-f]{32}$' });
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+const Stored = Type.Object({
+  id: Id,
+  name: Type.String(),
+  secretSha256: Sha256,
+  /** RFC 3339. */
+  created: Type.String(),
+  modified: Type.Optional(Type.String()),
+});
+
+/** Every version of the file that there has been: version 1 has no account and no time of the last change. */
+const File = Type.Object({
+  version: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 })),
+  account: Type.Optional(Type.Object({ id: Id, tokenSha256: Sha256 })),
+  apps: Type.Optional(Type.Array(Stored)),
+  turnKeys: Type.Optional(Type.Array(Stored)),
+});
 
 /** An app or a TURN key. */
-export interface Holding {
-  /** 32 hex digits. */
-  readonly id: string;
-  readonly name: string;
-  readonly secretSha256: string;
-  /** RFC 3339. */
-  readonly created: string;
+export interface Holding extends Readonly<Static<typeof Stored>> {
   readonly modified: string;
 }
 
@@ -19,22 +35,33 @@ export interface Content {
   readonly turnKeys: readonly Holding[];
 }
 
-interface Stored {
-  readonly version?: number;
-  readonly account?: Content['account'];
-  readonly apps?: readonly (Omit<Holding, 'modified'> & { readonly modified?: string })[];
-  readonly turnKeys?: readonly Holding[];
-}
-
-/** Reads any version that there was; throws for one that this program does not know. */
+/** Reads any version that there was; throws for a newer one, and where a part is missing or damaged. */
 export function parseContent(stored: unknown): Content {
   if (stored === undefined) return { version: 2, apps: [], turnKeys: [] };
-  const { version = 0, account, apps = [], turnKeys = [] } = stored as Stored;
-  if (version > 2) throw new Error(`the accounts file has version ${version}: this program is older than it`);
+  if (isNewer(stored)) throw new Error(`it has version ${stored.version}, which a newer Switchyard wrote`);
+  if (!Value.Check(File, stored)) {
+    const { path = '', message = '' } = Value.Errors(File, stored).First() ?? {};
+    throw new Error(`${path === '' ? 'it' : path}: ${message.toLowerCase()}`);
+  }
+  const { account, apps = [], turnKeys = [] } = stored;
   return {
     version: 2,
     ...(account === undefined ? {} : { account }),
-    apps: apps.map((app) => ({ ...app, modified: app.modified ?? app.created })),
-    turnKeys,
+    apps: apps.map(complete),
+    turnKeys: turnKeys.map(complete),
   };
+}
+
+function isNewer(stored: unknown): stored is { readonly version: number } {
+  return (
+    typeof stored === 'object' &&
+    stored !== null &&
+    'version' in stored &&
+    typeof stored.version === 'number' &&
+    stored.version > 2
+  );
+}
+
+function complete(stored: Static<typeof Stored>): Holding {
+  return { ...stored, modified: stored.modified ?? stored.created };
 }

@@ -1,105 +1,111 @@
-/** A small JSON file that several writers, also of other processes, change without losing updates. */
+/** A small JSON file, kept in memory, that is changed without losing updates and never half-written. */
 import { readFileSync, statSync } from 'node:fs';
-import { open, rename, stat, unlink } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { replaceFile } from './replaceFile.ts';
 
 export interface JsonFile<T> {
-  /** What the file has now: read again where another process wrote it, else one stat. */
+  /**
+   * The file's content. The file is read again where somebody else replaced it. Where the new content cannot be used,
+   * the last good one is returned.
+   */
   current(): T;
-  /** Changes are made one after another, each of what the last one left; the same object is no change. */
+  /** False while the file has content that cannot be used. */
+  readable(): boolean;
+  /**
+   * Changes are made one after another, each to what the last one left; the same object is no change. Rejects, and
+   * changes nothing, while the file cannot be used.
+   */
   change(make: (content: T) => T): Promise<T>;
 }
 
-/** Opens a file; `parse` gets undefined where there is none yet, and throws where it cannot be used. */
-export function openJsonFile<T>(path: string, parse: (content: unknown) => T): JsonFile<T> {
+/**
+ * Opens a file. `parse` gets undefined where there is no file yet, and throws where the content cannot be used: then so
+ * does this function. `onDamage` is called once for each later content that cannot be used. The writers of one process wait for each other. A data
+ * directory belongs to one control at a time, so no other process writes.
+ */
+export function openJsonFile<T>(
+  path: string,
+  parse: (content: unknown) => T,
+  onDamage?: (error: Error) => void,
+): JsonFile<T> {
   let seen = identity(path);
-  let content = parse(read(path));
-  let queue: Promise<unknown> = Promise.resolve();
+  let content = parseFirst();
+  let damage: Error | undefined;
+
+  function parseFirst(): T {
+    try {
+      return parse(read(path));
+    } catch (error) {
+      throw unusable(path, error);
+    }
+  }
 
   function current(): T {
     const now = identity(path);
     if (now === seen) return content;
-    content = parse(read(path));
     seen = now;
+    try {
+      if (now === '') throw new Error('it is gone');
+      content = parse(read(path));
+      damage = undefined;
+    } catch (error) {
+      damage = unusable(path, error);
+      onDamage?.(damage);
+    }
     return content;
   }
 
   async function changeNow(make: (content: T) => T): Promise<T> {
-    const unlock = await lock(path);
-    try {
-      const before = current();
-      const after = make(before);
-      if (after !== before) {
-        await write(path, after);
-        seen = identity(path);
-        content = after;
-      }
-      return content;
-    } finally {
-      await unlock();
+    const before = current();
+    // A file that is gone is written anew; one that somebody damaged may have what is not in memory.
+    if (damage !== undefined && seen !== '') throw damage;
+    const after = make(before);
+    if (after !== before) {
+      await replaceFile(path, `${JSON.stringify(after, null, 2)}\n`);
+      seen = identity(path);
+      content = after;
+      damage = undefined;
     }
+    return content;
   }
 
   return {
     current,
-    change(make) {
-      const result = queue.then(() => changeNow(make));
-      queue = result.catch(() => undefined);
-      return result;
+    readable() {
+      current();
+      return damage === undefined;
     },
+    change: (make) => inTurn(path, () => changeNow(make)),
   };
+}
+
+/** The end of the last change of each file of this process. */
+const ends = new Map<string, Promise<unknown>>();
+
+function inTurn<T>(path: string, run: () => Promise<T>): Promise<T> {
+  const result = (ends.get(path) ?? Promise.resolve()).then(run);
+  const end = result.catch(() => undefined);
+  ends.set(path, end);
+  void end.then(() => {
+    if (ends.get(path) === end) ends.delete(path);
+  });
+  return result;
+}
+
+function unusable(path: string, error: unknown): Error {
+  return new Error(`${path} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 function read(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined;
-    throw new Error(`${path} cannot be read: ${String(error)}`);
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
-// A crash leaves the old file or the new one, never half of it.
-async function write(path: string, content: unknown): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(content, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-}
-
-/** Each write makes another file, so this tells whether it is the same. */
+/** Each write makes another file, so an unchanged identity means unchanged content. */
 function identity(path: string): string {
   const about = statSync(path, { throwIfNoEntry: false });
   return about === undefined ? '' : `${about.ino} ${about.mtimeMs} ${about.size}`;
-}
-
-const LOCK_INTERVAL_MS = 10;
-/** A write takes milliseconds: a lock of this age is left from a process that died. */
-const LOCK_STALE_MS = 10_000;
-
-async function lock(path: string): Promise<() => Promise<void>> {
-  const name = `${path}.lock`;
-  for (;;) {
-    try {
-      await (await open(name, 'wx', 0o600)).close();
-      return () => unlink(name).catch(() => undefined);
-    } catch (error) {
-      if (!isCode(error, 'EEXIST')) throw error;
-    }
-    const made = await stat(name).then(
-      ({ mtimeMs }) => mtimeMs,
-      () => undefined,
-    );
-    if (made !== undefined && Date.now() - made > LOCK_STALE_MS) await unlink(name).catch(() => undefined);
-    await sleep(LOCK_INTERVAL_MS);
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

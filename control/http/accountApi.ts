@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Holdings } from '../accounts/holdings.ts';
 import type { Store } from '../accounts/store.ts';
 import type { Log } from '../observe/log.ts';
-import { problem } from '../session/problem.ts';
+import { isProblem, problem } from '../session/problem.ts';
 import { bearer } from './bearer.ts';
 import { errorReply } from './errors.ts';
 import { addRoutes, type CheckedRequest } from './routes.ts';
@@ -28,20 +28,32 @@ export function addAccountApi(app: FastifyInstance, api: AccountApi): void {
   const { store, onAppDeleted, onTurnKeyDeleted } = api;
   app.setErrorHandler(errorReply(api.log, accountRefusal));
   const prefix = accountArea.prefix.replaceAll(/\{(\w+)\}/g, ':$1');
+  /** A change that cannot be stored is not made: the disk is full, or the file was damaged. */
+  const stored = <T>(change: Promise<T>): Promise<T> =>
+    change.catch((error: unknown) => {
+      if (isProblem(error)) throw error;
+      api.log.error({ error: String(error) }, 'apps and keys: a change was not stored');
+      throw problem(
+        'temporarily_unavailable_error',
+        'The change could not be stored, so it was not made. Repair or restore the data directory, then try again.',
+      );
+    });
   const admit = (request: FastifyRequest): void => authorize(request, store);
   addRoutes(app, {
     prefix,
     operations: appOperations,
     admit,
     run: (name, request) =>
-      manage(name as keyof typeof appOperations, request, store.apps, 'secret', onAppDeleted),
+      stored(manage(name as keyof typeof appOperations, request, store.apps, 'secret', onAppDeleted)),
   });
   addRoutes(app, {
     prefix,
     operations: turnKeyOperations,
     admit,
     run: (name, request) =>
-      manage(name as keyof typeof turnKeyOperations, request, store.turnKeys, 'key', onTurnKeyDeleted),
+      stored(
+        manage(name as keyof typeof turnKeyOperations, request, store.turnKeys, 'key', onTurnKeyDeleted),
+      ),
   });
 }
 

@@ -106,7 +106,7 @@ const ways: Record<string, Way> = {
   [accountArea.name]: {
     url: ({ path }) =>
       `/client/v4/accounts/${server.store.accountId}${path.replace(':holdingId', server.appId)}`,
-    token: () => server.store.newAccountToken ?? '',
+    token: () => server.accountToken,
     refusal: (body) => {
       const { errors } = body as { errors?: readonly { readonly message: string }[] };
       const [code = '', ...words] = errors?.[0]?.message.split(': ') ?? [];

@@ -8,7 +8,10 @@ import { addMetrics } from './metrics.ts';
 function server(access: MetricsAccess, counters: () => Promise<ReadonlyMap<string, bigint>>) {
   const app = fastify();
   app.setErrorHandler(errorReply(openLog('silent')));
-  addMetrics(app, openMetrics({ access, sessions: () => 3, engineCounters: counters }));
+  addMetrics(
+    app,
+    openMetrics({ access, sessions: () => 3, storeReadable: () => true, engineCounters: counters }),
+  );
   app.get('/things/:thingId', async () => ({}));
   return app;
 }

@@ -35,6 +35,7 @@ async function startControl(): Promise<void> {
   });
   await engine.start();
   const store = await openStore({ dataDir, appId: undefined, appSecret: 'secret', replaceSecret: false });
+  await store.provision();
   appId = store.firstAppId;
   server = await buildServer({ sessions, store, log, host: '127.0.0.1', demoDir: dataDir });
 }

@@ -23,6 +23,7 @@ export interface Reply {
 export interface TestServer {
   readonly store: Store;
   readonly appId: string;
+  readonly accountToken: string;
   readonly dataDir: string;
   readonly fake: FakeEngine;
   /** Below the app, with its secret; `body` is sent as JSON. */
@@ -49,6 +50,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const fake = await startFakeEngine(socketPath);
   const log = openLog('silent');
   const store = await openStore({ dataDir, appId: undefined, appSecret, replaceSecret: false });
+  const { accountToken = '' } = await store.provision();
   const sessions = openSessions(() => engine, clock, log, store.apps.has);
   const { onEvent, onSnapshot } = sessions;
   const nothing = {
@@ -85,6 +87,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   return {
     store,
     appId: store.firstAppId,
+    accountToken,
     dataDir,
     fake,
     call,

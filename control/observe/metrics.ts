@@ -8,6 +8,8 @@ export type MetricsAccess = 'local' | 'all' | 'off';
 export interface MetricsOptions {
   readonly access: MetricsAccess;
   readonly sessions: () => number;
+  /** Whether the file of apps and keys can be used. */
+  readonly storeReadable: () => boolean;
   /** The engine's counts by name since its start; rejects while no engine is there. */
   readonly engineCounters: () => Promise<ReadonlyMap<string, bigint>>;
 }
@@ -42,6 +44,11 @@ export function openMetrics(options: MetricsOptions): Metrics {
   const engineUp = new Gauge({
     name: 'switchyard_engine_up',
     help: 'Whether the engine answers.',
+    registers: [registry],
+  });
+  const storeReadable = new Gauge({
+    name: 'switchyard_store_readable',
+    help: 'Whether the file of apps and TURN keys can be used; 0 while it is damaged.',
     registers: [registry],
   });
   const requests = new Histogram({
@@ -87,6 +94,7 @@ export function openMetrics(options: MetricsOptions): Metrics {
     },
     async text() {
       sessions.set(options.sessions());
+      storeReadable.set(options.storeReadable() ? 1 : 0);
       await readEngine();
       return registry.metrics();
     },
