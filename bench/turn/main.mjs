@@ -95,7 +95,7 @@ async function main() {
   if (values.help) return console.log(usage);
   const program = resolve(values.program ?? join(root, 'target/release/switchyard-turn'));
   if (values.program === undefined)
-    spawnSync('cargo', ['build', '--release', '-q', '-p', 'switchyard-turn'], {
+    spawnSync('cargo', ['build', '--locked', '--release', '-q', '-p', 'switchyard-turn'], {
       cwd: root,
       stdio: 'inherit',
     });

@@ -4,7 +4,7 @@ import { root } from './server.mjs';
 /** Builds the server and the load generator; no engine where others are to be measured. */
 export function buildAll([engine] = []) {
   run(process.execPath, ['scripts/build.mjs'], engine === undefined ? {} : { SWITCHYARD_ENGINE: engine });
-  run('cargo', ['build', '--release', '--quiet', '-p', 'switchyard-bench']);
+  run('cargo', ['build', '--locked', '--release', '--quiet', '-p', 'switchyard-bench']);
 }
 
 function run(command, args, environment = {}) {
