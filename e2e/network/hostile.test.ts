@@ -90,8 +90,7 @@ test('STUN of a real session is answered with its password and not with a wrong 
   await send(bindingRequest(username, password));
   await until(
     'a binding response',
-    () => answers.length,
-    (count) => count > 0,
+    () => answers.some((message) => message.readUInt16BE() === 0x0101),
+    (is) => is,
   );
-  expect(answers[0]?.readUInt16BE()).toBe(0x0101);
 });

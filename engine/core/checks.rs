@@ -47,7 +47,8 @@ impl Checks {
         has
     }
 
-    /// Awaits an answer; the session's oldest one is given up when there are too many.
+    /// Awaits an answer to a check that was sent, for the first time or again; the session's oldest one is given up when
+    /// there are too many.
     pub fn sent(
         &mut self,
         session: SessionKey,
@@ -55,6 +56,9 @@ impl Checks {
         transaction: TransactionId,
         path: Path,
     ) {
+        if self.awaited.contains_key(&transaction) {
+            return;
+        }
         if of_session.len() == MAX_AWAITED
             && let Some(oldest) = of_session.pop_front()
         {

@@ -280,7 +280,7 @@ impl Engine {
                 (key.ok_or(Discard::UnknownTransaction)?, Some(id))
             }
         };
-        let local = self.config.sockets[usize::from(socket & !TCP)];
+        let local = self.local_address(socket);
         let path = Path {
             socket,
             remote: source,
@@ -292,7 +292,8 @@ impl Engine {
             .transport
             .as_mut()
             .ok_or(Discard::UnknownUfrag)?;
-        if !transport.handle_stun(now, local, path, datagram) {
+        let certificate = &self.config.certificate;
+        if !transport.handle_stun(certificate, now, local, path, datagram) {
             return Err(Discard::StunNotAuthentic);
         }
         if let Some(id) = answered {
@@ -324,6 +325,7 @@ impl Engine {
         outbox: &mut Outbox,
     ) -> Result<(), Discard> {
         let key = self.session_at(socket, source)?;
+        let local = self.local_address(socket);
         let transport = self.sessions[key]
             .transport
             .as_mut()
@@ -332,12 +334,17 @@ impl Engine {
             socket,
             remote: source,
         };
-        transport.handle_dtls(&self.config.certificate, now, path, datagram);
+        transport.handle_dtls(&self.config.certificate, now, local, path, datagram);
         self.drive_transport(key, now, outbox);
         Ok(())
     }
 
-    /// Only addresses that ICE validated have a session.
+    /// Of that socket, or of the listener beside it.
+    fn local_address(&self, socket: u16) -> SocketAddr {
+        self.config.sockets[usize::from(socket & !TCP)]
+    }
+
+    /// Only addresses from which a peer has checked have a session.
     #[inline]
     fn session_at(&self, socket: u16, source: SocketAddr) -> Result<SessionKey, Discard> {
         self.by_address
@@ -384,9 +391,9 @@ impl Engine {
                 path,
                 datagram,
                 transaction,
-                proven,
+                earned,
             } => {
-                if proven || checks.has_budget(now) {
+                if earned || checks.has_budget(now) {
                     checks.sent(key, awaited, transaction, path);
                     outbox.push(path.socket, path.remote, &datagram);
                 } else {

@@ -8,6 +8,7 @@ mod congestion;
 mod connections;
 mod costs;
 mod data_peer;
+mod forged_sources;
 mod hostile;
 mod hot_path;
 mod layers;

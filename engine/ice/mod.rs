@@ -1,8 +1,10 @@
 //! ICE (RFC 8445). Towards browsers in the lite role: this server has known addresses, answers checks and lets
-//! the peer choose. Towards a peer that is lite itself, in the full role: it checks the peer's candidates.
+//! the peer choose among the addresses that it has proved (`ways`). Towards a peer that is lite itself, in the full role: it
+//! checks the peer's candidates.
 //!
 //! The only folder that knows the crate `is`.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,11 @@ use is::stun::{StunMessage, StunPacket};
 use is::{Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
 
 mod addressee;
+mod message;
+mod ways;
 
 pub use addressee::{Addressee, TransactionId, addressee, transaction_of_request};
+use ways::{Way, Ways};
 
 /// A username fragment and its password (RFC 8445 section 5.3).
 #[derive(Clone, PartialEq, Eq)]
@@ -67,8 +72,8 @@ pub struct IceTransmit {
     pub remote: SocketAddr,
     /// A STUN message.
     pub datagram: Vec<u8>,
-    /// Whether the peer has answered from there. What it has not is a stranger's address for all we know.
-    pub proven: bool,
+    /// Whether the peer has answered from there, or sent enough from there. Else it is a stranger's address for all we know.
+    pub earned: bool,
 }
 
 /// Pairs that one peer may make a lite agent keep; a browser with many interfaces has fewer.
@@ -92,7 +97,12 @@ const LITE_LOSS: Duration = Duration::from_secs(15);
 pub struct Ice {
     agent: IceAgent,
     role: IceRole,
+    local: Credentials,
     remote: Credentials,
+    /// Lite role: which addresses are the peer's own.
+    ways: Ways,
+    /// Lite role: what is to be sent on ways that the agent does not know yet.
+    outgoing: VecDeque<IceTransmit>,
     /// Full role: addresses learned from the peer since the last restart.
     known: Vec<SocketAddr>,
     /// Set by a restart: when the path of before is given up.
@@ -107,9 +117,6 @@ pub struct Ice {
     /// Lite role: the peer's choice, which the agent does not follow yet.
     chosen: Option<Way>,
 }
-
-/// Protocol, our address, the peer's.
-type Way = (Protocol, SocketAddr, SocketAddr);
 
 impl Ice {
     /// An agent that receives at each of `sockets` over these protocols; a full one over UDP only.
@@ -143,7 +150,10 @@ impl Ice {
         Ice {
             agent,
             role,
+            local: local.clone(),
             remote: remote.clone(),
+            ways: Ways::default(),
+            outgoing: VecDeque::new(),
             known: sockets.to_vec(),
             consent_ends: None,
             last_check: None,
@@ -193,7 +203,9 @@ impl Ice {
     ) {
         self.agent.ice_restart(credentials(local), true);
         self.agent.set_remote_credentials(credentials(remote));
+        self.local = local.clone();
         self.remote = remote.clone();
+        self.ways.restart();
         self.known = sockets.to_vec();
         self.consent_ends = Some(now + CONSENT);
         self.last_check = None;
@@ -215,14 +227,27 @@ impl Ice {
         if self.role == IceRole::Full && !self.admits(remote, &message) {
             return false;
         }
+        let way = (protocol, local, remote);
+        if self.role == IceRole::Lite && !self.ways.is_proven(way, now) {
+            return match message.is_binding_request() {
+                true => self.take_unproven(now, way, message, datagram),
+                false => self.take_answer(now, way, &message),
+            };
+        }
+        self.take(now, way, message)
+    }
+
+    /// Gives the agent a message.
+    fn take(&mut self, now: Instant, way: Way, message: StunMessage<'_>) -> bool {
         let is_request = message.is_binding_request();
         let is_nomination = is_request && message.use_candidate();
+        let (proto, destination, source) = way;
         let accepted = self.agent.handle_packet(
             now,
             StunPacket {
-                proto: protocol,
-                source: remote,
-                destination: local,
+                proto,
+                source,
+                destination,
                 message,
             },
         );
@@ -230,10 +255,97 @@ impl Ice {
             self.agent.handle_timeout(now);
             if self.role == IceRole::Lite && is_request {
                 self.last_check = Some(now);
-                self.checked((protocol, local, remote), is_nomination, now);
+                self.ways.used(way, now);
+                self.checked(way, is_nomination, now);
             }
         }
         accepted
+    }
+
+    /// Answers a check from an address that may be anybody's, and checks that address. The agent, which would believe it,
+    /// does not see it yet.
+    fn take_unproven(
+        &mut self,
+        now: Instant,
+        way: Way,
+        request: StunMessage<'_>,
+        datagram: &[u8],
+    ) -> bool {
+        if !self.agent.accepts_message(&request) {
+            return false;
+        }
+        let Some(transaction) = message::transaction() else {
+            return false;
+        };
+        let nominates = request.use_candidate();
+        self.ways
+            .checked(way, datagram, nominates, transaction, now);
+        // Our check goes first: the peer proves its address before it begins anything there.
+        self.check_ways(now);
+        let answer = message::answer(&self.local, request.trans_id(), way.2);
+        self.push(way, answer);
+        true
+    }
+
+    /// The peer receives at an address: what it has asked for there counts now.
+    fn take_answer(&mut self, now: Instant, way: Way, answer: &StunMessage<'_>) -> bool {
+        // A peer that takes itself for the controlled one too has received our check all the same (RFC 8445 section 7.2.5.1).
+        let is_conflict = answer.error_code().is_some_and(|(code, _)| code == 487);
+        let is_answer = answer.is_successful_binding_response()
+            || answer.is_failed_binding_response() && is_conflict;
+        if !is_answer
+            || !self.ways.awaits(way, answer.trans_id())
+            || !message::is_authentic(answer, &self.remote.password)
+        {
+            return false;
+        }
+        let request = self.ways.prove(way, now).unwrap_or_default();
+        if let Ok(request) = StunMessage::parse(&request) {
+            self.take(now, way, request);
+        }
+        true
+    }
+
+    fn check_ways(&mut self, now: Instant) {
+        while let Some((way, transaction)) = self.ways.next_check(now) {
+            let check = message::check(&self.local, &self.remote, transaction);
+            if !self.push(way, check) {
+                self.ways.hold(way);
+            }
+        }
+    }
+
+    /// Sends a message on an unproven way if that has earned it.
+    fn push(&mut self, way: Way, message: Option<Vec<u8>>) -> bool {
+        let Some(datagram) = message else {
+            return false;
+        };
+        let is_paid = self.ways.pay(way, datagram.len());
+        if is_paid {
+            let (protocol, local, remote) = way;
+            self.outgoing.push_back(IceTransmit {
+                protocol,
+                local,
+                remote,
+                datagram,
+                earned: true,
+            });
+        }
+        is_paid
+    }
+
+    /// Whether the peer certainly receives at its end of a way.
+    pub fn is_proven(
+        &self,
+        protocol: Protocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> bool {
+        match self.role {
+            IceRole::Lite => self.ways.is_proven((protocol, local, remote), now),
+            IceRole::Full => self.agent.has_viable_remote_candidate(remote),
+        }
     }
 
     /// The agent goes by priorities and holds on to the best pair that was ever nominated: a peer that leaves UDP for TCP,
@@ -282,6 +394,7 @@ impl Ice {
             self.consent_ends = None;
             self.path_lost = true;
         }
+        self.check_ways(now);
         self.agent.handle_timeout(now);
     }
 
@@ -294,21 +407,22 @@ impl Ice {
             .flatten();
         let loss = loss.map(|checked| checked + LITE_LOSS);
         let agent = self.agent.poll_timeout().max(loss);
-        match (agent, self.consent_ends) {
-            (Some(agent), Some(consent)) => Some(agent.min(consent)),
-            (agent, consent) => agent.or(consent),
-        }
+        let due = [agent, self.consent_ends, self.ways.next_timeout()];
+        due.into_iter().flatten().min()
     }
 
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<IceTransmit> {
+        if let Some(transmit) = self.outgoing.pop_front() {
+            return Some(transmit);
+        }
         let transmit = self.agent.poll_transmit()?;
         Some(IceTransmit {
             protocol: transmit.proto,
             local: transmit.source,
             remote: transmit.destination,
             datagram: transmit.contents.into(),
-            proven: self.agent.has_viable_remote_candidate(transmit.destination),
+            earned: self.agent.has_viable_remote_candidate(transmit.destination),
         })
     }
 

@@ -12,8 +12,12 @@ use crate::ice::{
 };
 use crate::srtp;
 
+mod early;
+mod path;
 mod successor;
 
+use early::Early;
+pub use path::{Path, TCP, protocol_of};
 use successor::{ClientRandom, Successor, client_random};
 
 /// A peer that said goodbye may begin another association at once; else it is gone.
@@ -61,27 +65,6 @@ pub enum TransportState {
     Closed,
 }
 
-/// In a socket's index: the TCP listener on the address and port of that UDP socket.
-pub const TCP: u16 = 1 << 15;
-
-/// What a socket's index says of it.
-pub fn protocol_of(socket: u16) -> Protocol {
-    if socket & TCP == 0 {
-        Protocol::Udp
-    } else {
-        Protocol::Tcp
-    }
-}
-
-/// Where datagrams to the peer go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Path {
-    /// Index of our socket, with `TCP` where the peer's address is that of its connection.
-    pub socket: u16,
-    /// The peer's address.
-    pub remote: SocketAddr,
-}
-
 /// The two directions of SRTP.
 pub struct Keys {
     /// Protects what we send.
@@ -103,6 +86,7 @@ pub struct Transport {
     /// Of the handshake that made the association: from where the peer began it, and how.
     handshake: Option<(Path, ClientRandom)>,
     successor: Option<Successor>,
+    early: Early,
     /// Set while a peer that said goodbye may come back.
     farewell_until: Option<Instant>,
     /// When the peer's last packet came that is certainly its own.
@@ -115,7 +99,7 @@ pub struct Transport {
 pub enum TransportEvent {
     /// Send a datagram.
     Send(Path, Vec<u8>),
-    /// Send a check of our own to an address, from which the peer has answered before or not.
+    /// Send a check of our own.
     Check {
         /// From where to where.
         path: Path,
@@ -123,8 +107,8 @@ pub enum TransportEvent {
         datagram: Vec<u8>,
         /// Which answer to expect.
         transaction: TransactionId,
-        /// Whether the peer answered from there before.
-        proven: bool,
+        /// Whether the peer answered from there before, or sent enough from there.
+        earned: bool,
     },
     /// Another association has taken the place of the first: its keys count packets anew.
     Rekeyed,
@@ -165,6 +149,7 @@ impl Transport {
             secured: false,
             handshake: None,
             successor: None,
+            early: Early::default(),
             farewell_until: None,
             heard: now,
             state: TransportState::Connecting,
@@ -224,10 +209,10 @@ impl Transport {
         }
     }
 
-    /// Takes a STUN message that came to our address `local`. False when it was not the peer's; else its other packets
-    /// on that path are welcome too.
+    /// Takes a STUN message that came to our address `local`. False when it was not the peer's; else its media is welcome too.
     pub fn handle_stun(
         &mut self,
+        certificate: &Certificate,
         now: Instant,
         local: SocketAddr,
         path: Path,
@@ -239,8 +224,18 @@ impl Transport {
             .handle_stun(now, protocol, local, path.remote, datagram);
         if is_peers {
             self.heard(now);
+            if self.is_proven(local, path, now) {
+                for records in self.early.take(path) {
+                    self.handle_dtls(certificate, now, local, path, &records);
+                }
+            }
         }
         is_peers
+    }
+
+    fn is_proven(&self, local: SocketAddr, path: Path, now: Instant) -> bool {
+        let protocol = protocol_of(path.socket);
+        self.path == Some(path) || self.ice.is_proven(protocol, local, path.remote, now)
     }
 
     /// A packet came that is the peer's beyond doubt.
@@ -270,14 +265,19 @@ impl Transport {
         }
     }
 
-    /// Takes DTLS records from a validated address.
+    /// Takes DTLS records that came to our address `local` from one that the peer has checked from.
     pub fn handle_dtls(
         &mut self,
         certificate: &Certificate,
         now: Instant,
+        local: SocketAddr,
         path: Path,
         datagram: &[u8],
     ) {
+        if !self.is_proven(local, path, now) {
+            self.early.keep(path, datagram);
+            return;
+        }
         if let Some(successor) = self.successor.as_mut().filter(|next| next.path == path) {
             successor.dtls.handle_datagram(certificate, now, datagram);
             return;
@@ -380,7 +380,7 @@ impl Transport {
                         path,
                         datagram: transmit.datagram,
                         transaction,
-                        proven: transmit.proven,
+                        earned: transmit.earned,
                     },
                 });
             }

@@ -92,8 +92,10 @@ pub struct Laboratory {
     sent: Sent,
     now: Instant,
     peers: Vec<Peer>,
-    /// Addresses that peers had before: what still goes there is lost.
+    /// Addresses that peers had before, or that others have: what goes there is lost.
     left: Vec<SocketAddr>,
+    /// How many bytes that was for each.
+    lost: HashMap<SocketAddr, usize>,
     events: Vec<proto::Event>,
 }
 
@@ -125,6 +127,7 @@ impl Laboratory {
             now,
             peers: Vec::new(),
             left: Vec::new(),
+            lost: HashMap::new(),
             events: Vec::new(),
         }
     }
@@ -176,6 +179,20 @@ impl Laboratory {
         name: &'static str,
         fill: impl Fn(&mut proto::ApplySession),
     ) -> usize {
+        let index = self.introduce(port, name, fill);
+        let check = self.check(index, PASSWORD);
+        self.deliver(index, &check);
+        self.handshake(index);
+        index
+    }
+
+    /// A peer with a session of its own, of which nothing came yet.
+    pub fn introduce(
+        &mut self,
+        port: u16,
+        name: &'static str,
+        fill: impl Fn(&mut proto::ApplySession),
+    ) -> usize {
         let certificate = Certificate::generate().expect("a certificate");
         let mut table = proto::ApplySession {
             session_id: name.into(),
@@ -204,9 +221,6 @@ impl Laboratory {
         });
         let index = self.peers.len() - 1;
         self.request(apply(table)).expect("the table is right");
-        let check = self.check(index, PASSWORD);
-        self.deliver(index, &check);
-        self.handshake(index);
         index
     }
 
@@ -283,15 +297,26 @@ impl Laboratory {
         self.events
             .extend(std::iter::from_fn(|| self.engine.poll_event()));
         let sent: Vec<_> = self.sent.lock().expect("not poisoned").drain(..).collect();
+        let mut answers = Vec::new();
         for (to, datagram) in sent {
-            let peer = self.peers.iter_mut().find(|peer| peer.address == to);
-            match peer {
-                Some(peer) => {
+            let index = self.peers.iter().position(|peer| peer.address == to);
+            match index {
+                Some(index) => {
+                    let peer = &mut self.peers[index];
                     peer.traffic.got += datagram.len();
-                    peer.take(self.now, datagram);
+                    match peer.answer(&datagram) {
+                        Some(answer) => answers.push((index, answer)),
+                        None => peer.take(self.now, datagram),
+                    }
                 }
-                None => assert!(self.left.contains(&to), "only peers get datagrams: {to}"),
+                None => {
+                    assert!(self.left.contains(&to), "only peers get datagrams: {to}");
+                    *self.lost.entry(to).or_default() += datagram.len();
+                }
             }
+        }
+        for (index, answer) in answers {
+            self.deliver(index, &answer);
         }
     }
 

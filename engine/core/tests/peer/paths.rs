@@ -6,7 +6,7 @@ use std::time::Duration;
 use is::stun::{StunMessage, TransId};
 use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 
-use super::{Laboratory, PASSWORD};
+use super::{Laboratory, PASSWORD, Peer};
 use crate::dtls::{Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
 use crate::link::proto::event;
 use crate::srtp;
@@ -97,6 +97,22 @@ impl Laboratory {
         self.deliver(index, &check);
     }
 
+    /// The same, where so many of the engine's messages to the new port are lost.
+    pub fn move_and_lose(&mut self, index: usize, losses: usize) {
+        self.left.push(self.peers[index].address);
+        let port = self.peers[index].address.port();
+        self.peers[index].address.set_port(port + 300);
+        let check = self.check(index, PASSWORD);
+        if losses == 0 {
+            return self.deliver(index, &check);
+        }
+        let mut lost = self.deliver_and_lose(index, &check).len();
+        while lost < losses {
+            self.now = self.engine.next_timeout().expect("a repeat");
+            lost += self.lose().len();
+        }
+    }
+
     /// The peer is gone without a word; its port is free for another one.
     pub fn vanish(&mut self, index: usize) {
         self.left.push(self.peers[index].address);
@@ -130,7 +146,8 @@ impl Laboratory {
         states.collect()
     }
 
-    pub(super) fn handshake(&mut self, index: usize) {
+    /// The peer goes through its DTLS handshake.
+    pub fn handshake(&mut self, index: usize) {
         for _ in 0..100 {
             if self.peers[index].keys.is_some() {
                 return;
@@ -167,13 +184,58 @@ impl Laboratory {
         let name = self.peers[index].name;
         let user = format!("server-{name}:peer-{name}");
         let message = StunMessage::binding_request(&user, TransId::new(), true, 1, priority, true);
-        let mut buffer = vec![0; 512];
-        let hmac = |key: &[u8], parts: &[&[u8]]| DefaultSha1HmacProvider.sha1_hmac(key, parts);
-        let length = message
-            .to_bytes(Some(password.as_bytes()), &mut buffer, hmac)
-            .expect("it fits");
-        buffer.truncate(length);
-        buffer
+        signed(message, password)
+    }
+
+    /// Gives the engine what the peer forged to come from somebody else; how many bytes that is.
+    pub fn forge(&mut self, source: SocketAddr, datagram: &[u8]) -> usize {
+        if !self.left.contains(&source) {
+            self.left.push(source);
+        }
+        self.hand_over(source, datagram);
+        self.settle();
+        datagram.len()
+    }
+
+    /// The same with a check of a high priority that nominates.
+    pub fn forge_check(&mut self, index: usize, source: SocketAddr) -> usize {
+        let check = self.check_of(index, PASSWORD, 200);
+        self.forge(source, &check)
+    }
+
+    /// How many bytes went to an address that is no peer's.
+    pub fn bytes_to(&self, address: SocketAddr) -> usize {
+        self.lost.get(&address).copied().unwrap_or(0)
+    }
+
+    /// The first flight of another association of the peer's.
+    pub fn client_hello(&mut self, index: usize) -> Vec<Vec<u8>> {
+        let fingerprint = Fingerprint {
+            algorithm: HashAlgorithm::Sha256,
+            digest: self.engine.config.certificate.sha256(),
+        };
+        let certificate = &self.peers[index].certificate;
+        let mut dtls = Dtls::new(certificate, Role::Active, fingerprint, self.now);
+        let mut records = Vec::new();
+        dtls.handle_timeout(self.now);
+        dtls.poll(|record| records.push(record.to_vec()));
+        records
+    }
+
+    /// The peer makes a check; the engine's answers to it are lost.
+    pub fn check_and_lose(&mut self, index: usize) -> Vec<Vec<u8>> {
+        let check = self.check(index, PASSWORD);
+        self.deliver_and_lose(index, &check)
+    }
+
+    /// An answer to a check of the engine's, with this password.
+    pub fn answer(check: &[u8], password: &str) -> Vec<u8> {
+        let message = StunMessage::parse(check).expect("a check");
+        let mapped = SocketAddr::from(([127, 0, 0, 1], 7000));
+        signed(
+            StunMessage::binding_reply(message.trans_id(), mapped),
+            password,
+        )
     }
 
     /// A check as a peer makes it after an ICE restart.
@@ -186,4 +248,29 @@ impl Laboratory {
         let check = self.check(index, "another-password-that-is-long");
         self.deliver_from_stranger(&check)
     }
+}
+
+impl Peer {
+    /// What it answers to a check of the engine's.
+    pub(super) fn answer(&self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let message = StunMessage::parse(datagram).ok()?;
+        if !message.is_binding_request() {
+            return None;
+        }
+        let user = format!("peer-{0}:server-{0}", self.name);
+        assert_eq!(message.username(), Some(&user[..]));
+        assert!(message.ice_controlled().is_some() && !message.use_candidate());
+        let reply = StunMessage::binding_reply(message.trans_id(), self.address);
+        Some(signed(reply, PASSWORD))
+    }
+}
+
+fn signed(message: StunMessage<'_>, password: &str) -> Vec<u8> {
+    let mut buffer = vec![0; 512];
+    let hmac = |key: &[u8], parts: &[&[u8]]| DefaultSha1HmacProvider.sha1_hmac(key, parts);
+    let length = message
+        .to_bytes(Some(password.as_bytes()), &mut buffer, hmac)
+        .expect("it fits");
+    buffer.truncate(length);
+    buffer
 }
