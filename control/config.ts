@@ -40,6 +40,11 @@ export const settings = {
     meaning: 'Addresses for media, comma-separated. Empty: all of this host but link-local ones.',
   },
   SWITCHYARD_ANNOUNCE: { default: '', meaning: 'Addresses that candidates name instead, comma-separated.' },
+  SWITCHYARD_THIRDPARTY_NETWORKS: {
+    default: '',
+    meaning:
+      'Networks in which ICE-lite peers of thirdparty sessions may be though they are not public, e.g. 10.1.0.0/16, comma-separated.',
+  },
   SWITCHYARD_CHANNEL_QUEUE_MESSAGES: {
     default: '64',
     meaning: 'Messages of a data channel that may wait for one slow subscriber.',
@@ -84,6 +89,9 @@ export interface Config {
   readonly placement: PlacementPolicy;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
+  readonly thirdpartyNetworks: readonly string[];
+  /** Addresses of this host. */
+  readonly ownAddresses: readonly string[];
   readonly channelQueue: { readonly messages: number; readonly bytes: number };
   readonly demo: boolean;
   readonly demoDir: string;
@@ -137,6 +145,8 @@ export function readConfig(env: Environment): Config {
     iceTcp: values.isOn('SWITCHYARD_ICE_TCP'),
     workers,
     placement: values.oneOf('SWITCHYARD_PLACEMENT', ['together', 'spread']),
+    thirdpartyNetworks: values.networks('SWITCHYARD_THIRDPARTY_NETWORKS'),
+    ownAddresses: [...media.listen, ...media.announce, ...hostAddresses()],
     channelQueue: {
       messages: values.whole('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', 1, 1e6),
       bytes: values.whole('SWITCHYARD_CHANNEL_QUEUE_BYTES', 1, 2 ** 30),

@@ -3,6 +3,7 @@ import { openStore } from './accounts/store.ts';
 import { configOfProcess } from './config.ts';
 import { type Supervisor, superviseEngine } from './engine-link/index.ts';
 import { buildServer } from './http/server.ts';
+import { peerPolicy } from './negotiation/index.ts';
 import { openLog } from './observe/log.ts';
 import { openMetrics } from './observe/metrics.ts';
 import { writePid } from './pidFile.ts';
@@ -27,6 +28,7 @@ const sessions = openSessions(
   store.apps.has,
   config.channelQueue,
   config.placement,
+  peerPolicy(config.thirdpartyNetworks, config.ownAddresses),
 );
 const engine = superviseEngine({
   ...config,

@@ -23,6 +23,8 @@ export interface SettingsReader<Name extends string> {
   list(name: Name): readonly string[];
   /** A comma-separated list of IPv4 and IPv6 addresses. */
   addresses(name: Name): readonly string[];
+  /** A comma-separated list of networks, each an address and the length of its prefix. */
+  networks(name: Name): readonly string[];
   /** Records a problem, as a sentence about the setting without its name. */
   problem(name: Name, sentence: string): void;
   /** Records variables that begin like settings and are in no table, each with the nearest setting. */
@@ -72,6 +74,12 @@ export function readSettings<Name extends string>(
       if (wrong !== undefined) problem(name, `must list IP addresses: ${JSON.stringify(wrong)} is none`);
       return given;
     },
+    networks(name) {
+      const given = list(name);
+      const wrong = given.find((network) => !isNetwork(network));
+      if (wrong !== undefined) problem(name, `must list networks such as 10.1.0.0/16: ${wrong} is none`);
+      return given;
+    },
     problem,
     refuseUnknown(foreign) {
       const known = Object.keys(table);
@@ -83,6 +91,12 @@ export function readSettings<Name extends string>(
       if (problems.length > 0) throw new Error(problems.join('\n'));
     },
   };
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits = '', ...rest] = text.split('/');
+  const most = isIP(address) === 4 ? 32 : 128;
+  return isIP(address) !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most && rest.length === 0;
 }
 
 function nearest(name: string, known: readonly string[]): string {

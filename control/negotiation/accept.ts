@@ -36,7 +36,7 @@ export interface Accepted {
 export function acceptOffer(state: SessionState, offer: SessionDescription, endpoint: Endpoint): Accepted {
   const remote = readRemote(state, offer, 'offer');
   checkOrder(state, remote.media, false);
-  const peer = readTransport(state, remote, 'offer');
+  const peer = readTransport(state, remote, 'offer', endpoint.mayCheck);
   let next: SessionState = peer === undefined ? state : withPeer(state, peer, endpoint);
   // Old m-lines first let go of what they used; then all numbers are learned, then m-lines are decided.
   for (const section of remote.media) {

@@ -3,6 +3,7 @@ import { checkSsrcs, readIncoming, withoutIdlePeer } from './accept.ts';
 import { answeredApplication } from './datachannels/section.ts';
 import { chooseFormats, readFormats, sameFormat } from './formats.ts';
 import type { Format } from './media.ts';
+import { type MayCheck, peerPolicy } from './peerPolicy.ts';
 import { refuse } from './refusal.ts';
 import { checkOrder, isActive, isRtp, readRemote, readTransport } from './remote.ts';
 import { formatsOf, publishedFormats } from './session.ts';
@@ -11,14 +12,18 @@ import { directionOf, peerReceives, peerSends, stopped, weReceive, weSend } from
 import type { SessionDescription } from './types.ts';
 
 /** Completes our outstanding offer. */
-export function answer(state: SessionState, description: SessionDescription): { next: SessionState } {
+export function answer(
+  state: SessionState,
+  description: SessionDescription,
+  mayCheck: MayCheck = peerPolicy(),
+): { next: SessionState } {
   const { offer, ...rest } = state;
   if (offer === undefined) {
     refuse('invalid_session_description', 'No offer of this server is outstanding: nothing to answer.');
   }
   const remote = readRemote(state, description, 'answer');
   checkOrder(state, remote.media, true);
-  const peer = readTransport(state, remote, 'answer');
+  const peer = readTransport(state, remote, 'answer', mayCheck);
   let { dataTransport } = state;
   const transceivers = offer.transceivers.map((line, index) => {
     const section = remote.media[index];

@@ -2,6 +2,7 @@
 export { answer } from './answer.ts';
 export { close } from './close.ts';
 export { type EngineTable, engineTable } from './engine-table.ts';
+export { type MayCheck, peerPolicy } from './peerPolicy.ts';
 export { pull } from './pull.ts';
 export { pullOffered } from './pull-answer.ts';
 export { connect, type NamedTrack, push, pushDiscovered, reoffer } from './push.ts';

@@ -17,6 +17,7 @@ export function testEndpoint() {
     fingerprintSha256: new Uint8Array(32).fill(0xab),
     candidates: [{ ip: '192.0.2.1', port: 7000, worker: 0 }],
     tcpCandidates: [{ ip: '192.0.2.1', port: 7000, worker: 0 }],
+    mayCheck: negotiation.peerPolicy(['127.0.0.0/8', '10.0.0.0/8', '198.51.100.0/24', '2001:db8::/32']),
     freshIce: () => ({ ufrag: `ours${++ice}`, password: 'p'.repeat(24) }),
     freshSsrc: () => ssrc++,
   };

@@ -2,6 +2,7 @@ import type { Description, MediaSection } from '../sdp/description.ts';
 import { parseSdp } from '../sdp/parse.ts';
 import { readCandidates } from './candidates.ts';
 import type { PeerTransport } from './media.ts';
+import type { MayCheck } from './peerPolicy.ts';
 import { refuse } from './refusal.ts';
 import type { SessionState } from './state.ts';
 import type { SessionDescription } from './types.ts';
@@ -86,6 +87,7 @@ export function readTransport(
   state: SessionState,
   description: Description,
   type: 'offer' | 'answer',
+  mayCheck: MayCheck,
 ): PeerTransport | undefined {
   const active = description.media.filter(isActive);
   const bundle = description.bundles.find((mids) => active.every(({ mid }) => mids.includes(mid ?? '')));
@@ -121,7 +123,7 @@ export function readTransport(
     ufrag: ice.ufrag,
     password: ice.password,
     fingerprint: { algorithm, digest },
-    ...readCandidates(state, description, section),
+    ...readCandidates(state, description, section, mayCheck),
     mixedExtensions: description.mixedExtensions,
     dtlsRole: role(section.setup ?? 'active', type, peer?.dtlsRole),
   };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { IceRole } from '../engine-link/generated/engine_pb.ts';
 import * as negotiation from './index.ts';
-import { codeOf, recording, testEndpoint } from './recorded.ts';
+import { codeOf, recording, sources, testEndpoint, viewerAnswer } from './recorded.ts';
 import type { SessionState } from './state.ts';
 
 const endpoint = testEndpoint();
@@ -132,4 +132,33 @@ test('two lite agents would wait for each other for ever', () => {
   expect(codeOf(() => negotiation.connect(session(false), liteOffer([HOST]), endpoint))).toBe(
     'invalid_session_description',
   );
+});
+
+describe('where an application may send the engine', () => {
+  const PUBLIC = '2 1 udp 5 8.8.8.8 9 typ host';
+  const inner = ['127.0.0.1', '10.0.0.1', '192.168.1.1', '169.254.169.254', '::1', 'fd00::1'];
+  const strict = { ...endpoint, mayCheck: negotiation.peerPolicy() };
+  const connect = (lines: readonly string[]) =>
+    negotiation.connect(session(true), liteOffer(lines), strict).next;
+
+  test.each(inner)('%s is refused in words', (ip) => {
+    const candidate = `1 1 udp 10 ${ip} 9 typ host`;
+    expect(() => connect([candidate])).toThrow('SWITCHYARD_THIRDPARTY_NETWORKS');
+    expect(codeOf(() => connect([candidate]))).toBe('invalid_session_description');
+    // A peer has inner addresses beside its public one: only this one is checked.
+    expect(negotiation.engineTable(connect([candidate, PUBLIC])).transport?.remoteCandidates).toEqual([
+      { ip: '8.8.8.8', port: 9, priority: 5 },
+    ]);
+  });
+
+  test('an answer leads there no more than an offer', () => {
+    const pulled = negotiation.pull(session(true), { sources: sources(), endpoint: strict });
+    const answered = () => {
+      const sdp = viewerAnswer(pulled.description?.sdp ?? '');
+      const lines = sdp.replace('a=mid:0\r\n', `a=mid:0\r\na=candidate:${HOST}\r\n`);
+      const lite = lines.replace('t=0 0\r\n', 't=0 0\r\na=ice-lite\r\n');
+      return negotiation.answer(pulled.next, { type: 'answer', sdp: lite }, strict.mayCheck);
+    };
+    expect(answered).toThrow('SWITCHYARD_THIRDPARTY_NETWORKS');
+  });
 });

@@ -1,4 +1,5 @@
 import type { Format, MediaKind } from './media.ts';
+import type { MayCheck } from './peerPolicy.ts';
 import type { SessionState } from './state.ts';
 
 export type SessionDescription = { type: 'offer' | 'answer'; sdp: string };
@@ -17,6 +18,8 @@ export interface Endpoint {
   readonly candidates: readonly Candidate[];
   /** Where the engine accepts connections (RFC 6544). */
   readonly tcpCandidates: readonly Candidate[];
+  /** Where a session with an ICE-lite peer may look for it. */
+  readonly mayCheck: MayCheck;
   /** RFC 8445 section 5.3. */
   readonly freshIce: () => IceCredentials;
   readonly freshSsrc: () => number;

@@ -7,7 +7,7 @@ export async function renegotiate(call: Call<RenegotiateRequest>): Promise<Reneg
   const session = call.sessions.get(call.appId, call.sessionId);
   const given = call.body.sessionDescription;
   if (given.type === 'answer') {
-    await session.mutate((state) => answer(state, given));
+    await session.mutate((state) => answer(state, given, call.sessions.mayCheck));
     return {};
   }
   const endpoint = call.sessions.endpoint();

@@ -4,7 +4,7 @@ import { type Directory, memoryDirectory } from '../cluster/directory.ts';
 import { openLoads, type PlacementPolicy, placeSession } from '../cluster/placement.ts';
 import { type Engine, type Event, isEngineLost, type SessionSnapshot } from '../engine-link/index.ts';
 import { type ChannelQueue, DEFAULT_QUEUE } from '../negotiation/datachannels/index.ts';
-import { type Endpoint, workerOf } from '../negotiation/index.ts';
+import { type Endpoint, type MayCheck, peerPolicy, workerOf } from '../negotiation/index.ts';
 import { SESSION_STATE_VERSION, type SessionState } from '../negotiation/state.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from './clock.ts';
@@ -18,6 +18,8 @@ export interface Sessions {
   readonly log: Log;
   /** The engine as descriptions name it; 503 while it is away. */
   endpoint(): Endpoint;
+  /** Where a session with an ICE-lite peer may look for it. */
+  readonly mayCheck: MayCheck;
   /** The worker for a session that is about to receive tracks from these ones. */
   place(publishers?: readonly number[]): number;
   begin(state: SessionState): Promise<void>;
@@ -37,6 +39,7 @@ export function openSessions(
   appExists: (appId: string) => boolean = () => true,
   channelQueue: ChannelQueue = DEFAULT_QUEUE,
   placement: PlacementPolicy = 'together',
+  mayCheck: MayCheck = peerPolicy(),
 ): Sessions {
   const directory = memoryDirectory<Session>();
   const serverEvents = openServerEvents(directory, engine, log);
@@ -64,6 +67,7 @@ export function openSessions(
         fingerprintSha256: certificateSha256,
         candidates: candidates.map(({ ip, port, worker }) => ({ ip, port, worker })),
         tcpCandidates: tcpCandidates.map(({ ip, port, worker }) => ({ ip, port, worker })),
+        mayCheck,
         freshIce: () => ({
           ufrag: randomBytes(6).toString('hex'),
           password: randomBytes(16).toString('hex'),
@@ -122,6 +126,7 @@ export function openSessions(
     clock,
     log,
     endpoint,
+    mayCheck,
     place(publishers) {
       const workers = endpoint().candidates.map(({ worker }) => worker);
       return placeSession(loads.of(Math.max(0, ...workers) + 1), publishers, placement);

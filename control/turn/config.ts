@@ -1,5 +1,5 @@
 /** The settings of STUN and TURN. */
-import { isIP, isIPv4 } from 'node:net';
+import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { type SettingsReader, secret } from '../config/values.ts';
 
@@ -73,10 +73,7 @@ export function readTurnConfig(
   const relayPorts = values.text('SWITCHYARD_TURN_RELAY_PORTS');
   if (!isPortRange(relayPorts))
     values.problem('SWITCHYARD_TURN_RELAY_PORTS', 'must be two ports, the lower one first: 49152-65535');
-  const allow = values.list('SWITCHYARD_TURN_ALLOW');
-  const wrong = allow.find((network) => !isNetwork(network));
-  if (wrong !== undefined)
-    values.problem('SWITCHYARD_TURN_ALLOW', `must list networks such as 10.1.0.0/16: ${wrong} is none`);
+  const allow = values.networks('SWITCHYARD_TURN_ALLOW');
   return {
     enabled: values.isOn('SWITCHYARD_TURN'),
     binaryPath: join(binaryDir, 'switchyard-turn'),
@@ -99,12 +96,6 @@ export function readTurnConfig(
 function isPortRange(text: string): boolean {
   const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
   return Number(first) >= 1 && Number(first) <= Number(last) && Number(last) <= 65535;
-}
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits = '', ...rest] = text.split('/');
-  const most = isIP(address) === 4 ? 32 : 128;
-  return isIP(address) !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most && rest.length === 0;
 }
 
 /** What clients can most likely reach: announced before local, IPv4 before IPv6, others' before loopback. */

@@ -11,7 +11,7 @@ const pions: Pion[] = [];
 
 beforeAll(async () => {
   buildPion();
-  switchyard = await startSwitchyard();
+  switchyard = await startSwitchyard(undefined, { SWITCHYARD_THIRDPARTY_NETWORKS: '0.0.0.0/0,::/0' });
   browser = await startChromium();
 }, 180_000);
 

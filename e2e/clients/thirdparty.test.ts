@@ -10,7 +10,9 @@ let lite: Switchyard;
 let browser: Browser;
 
 beforeAll(async () => {
-  [full, lite] = await Promise.all([startSwitchyard(), startSwitchyard()]);
+  // Both are on this host.
+  const allow = { SWITCHYARD_THIRDPARTY_NETWORKS: '0.0.0.0/0,::/0' };
+  [full, lite] = await Promise.all([startSwitchyard(undefined, allow), startSwitchyard()]);
   browser = await startChromium();
 });
 
@@ -124,18 +126,20 @@ test('a browser as peer is a full agent too, and one of both gives way', async (
   await watches(full, sessionId);
 });
 
-test('a lite peer without candidates and one on an ordinary session are refused in words', async () => {
+test('a lite peer without candidates, one on an ordinary session and one that is not public are refused in words', async () => {
   const offerer = await newSide(lite);
   const pulled = await newTracks(offerer, {
     tracks: [{ location: 'remote', sessionId: await publish(lite), trackName: 'camera' }],
   });
   const sdp = String(pulled.sessionDescription?.sdp);
+  const inner = sdp.replaceAll(/( udp \d+ )\S+ \d+ typ/g, '$1127.0.0.1 9 typ');
   const offers = [
-    { query: '?thirdparty=true', sdp: sdp.replaceAll(/a=candidate.*\r\n/g, ''), says: /candidate/ },
-    { query: '', sdp, says: /thirdparty=true/ },
+    { by: full, query: '?thirdparty=true', sdp: sdp.replaceAll(/a=candidate.*\r\n/g, ''), says: /candidate/ },
+    { by: lite, query: '?thirdparty=true', sdp: inner, says: /SWITCHYARD_THIRDPARTY_NETWORKS/ },
+    { by: full, query: '', sdp, says: /thirdparty=true/ },
   ];
-  for (const { query, sdp: text, says } of offers) {
-    const { client, sessionId } = await newSide(full, query);
+  for (const { by, query, sdp: text, says } of offers) {
+    const { client, sessionId } = await newSide(by, query);
     const { status, body } = await client.send('POST', `/sessions/${sessionId}/tracks/new`, {
       sessionDescription: { type: 'offer', sdp: text },
       autoDiscover: true,
