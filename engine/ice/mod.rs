@@ -105,6 +105,8 @@ pub struct Ice {
     outgoing: VecDeque<IceTransmit>,
     /// Full role: addresses learned from the peer since the last restart.
     known: Vec<SocketAddr>,
+    /// Full role: those of them that the description names, and our own.
+    named: Vec<SocketAddr>,
     /// Set by a restart: when the path of before is given up.
     consent_ends: Option<Instant>,
     /// When the peer's last check came on any path, since the last restart.
@@ -155,6 +157,7 @@ impl Ice {
             ways: Ways::default(),
             outgoing: VecDeque::new(),
             known: sockets.to_vec(),
+            named: sockets.to_vec(),
             consent_ends: None,
             last_check: None,
             path_lost: false,
@@ -177,6 +180,7 @@ impl Ice {
         for candidate in candidates {
             if !self.known.contains(&candidate.address) && self.known.len() < MAX_KNOWN {
                 self.known.push(candidate.address);
+                self.named.push(candidate.address);
                 self.agent.add_remote_candidate(Candidate::from_parts(
                     "remote".to_owned(),
                     1,
@@ -207,6 +211,7 @@ impl Ice {
         self.remote = remote.clone();
         self.ways.restart();
         self.known = sockets.to_vec();
+        self.named = sockets.to_vec();
         self.consent_ends = Some(now + CONSENT);
         self.last_check = None;
     }
@@ -234,7 +239,12 @@ impl Ice {
                 false => self.take_answer(now, way, &message),
             };
         }
-        self.take(now, way, message)
+        let pays = self.role == IceRole::Full && !self.is_asked(remote);
+        let accepted = self.take(now, way, message);
+        if accepted && pays {
+            self.ways.credit(way, datagram.len());
+        }
+        accepted
     }
 
     /// Gives the agent a message.
@@ -304,6 +314,11 @@ impl Ice {
             self.take(now, way, request);
         }
         true
+    }
+
+    /// Full role: whether the description names an address, or the peer has answered from there.
+    fn is_asked(&self, remote: SocketAddr) -> bool {
+        self.named.contains(&remote) || self.agent.has_viable_remote_candidate(remote)
     }
 
     fn check_ways(&mut self, now: Instant) {
@@ -416,7 +431,14 @@ impl Ice {
         if let Some(transmit) = self.outgoing.pop_front() {
             return Some(transmit);
         }
-        let transmit = self.agent.poll_transmit()?;
+        let transmit = loop {
+            let transmit = self.agent.poll_transmit()?;
+            let way = (transmit.proto, transmit.source, transmit.destination);
+            let may = self.role == IceRole::Lite || self.is_asked(way.2);
+            if may || self.ways.pay(way, transmit.contents.len()) {
+                break transmit;
+            }
+        };
         Some(IceTransmit {
             protocol: transmit.proto,
             local: transmit.source,

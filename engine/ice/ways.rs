@@ -41,7 +41,7 @@ struct Unproven {
     /// The peer's check, which counts once the address is proven.
     request: Vec<u8>,
     nominates: bool,
-    transaction: TransId,
+    transaction: Option<TransId>,
     attempts: u32,
     last_attempt: Option<Instant>,
     due: Option<Instant>,
@@ -71,26 +71,9 @@ impl Ways {
         transaction: TransId,
         now: Instant,
     ) {
-        let known = self.unproven.iter().position(|known| known.way == way);
-        let index = known.unwrap_or_else(|| {
-            if self.unproven.len() == MAX_UNPROVEN {
-                self.unproven.pop_front();
-            }
-            self.unproven.push_back(Unproven {
-                way,
-                received: 0,
-                sent: 0,
-                request: Vec::new(),
-                nominates: false,
-                transaction,
-                attempts: 0,
-                last_attempt: None,
-                due: Some(now),
-            });
-            self.unproven.len() - 1
-        });
-        let unproven = &mut self.unproven[index];
+        let unproven = self.entry(way);
         unproven.received += request.len();
+        unproven.transaction.get_or_insert(transaction);
         if nominates || !unproven.nominates {
             unproven.request = request.to_vec();
             unproven.nominates = nominates;
@@ -103,6 +86,11 @@ impl Ways {
         }
     }
 
+    /// A check came from an address that only the peer's checks name: it pays for what a full agent sends there.
+    pub fn credit(&mut self, way: Way, bytes: usize) {
+        self.entry(way).received += bytes;
+    }
+
     /// The next check that is due, with its transaction.
     pub fn next_check(&mut self, now: Instant) -> Option<(Way, TransId)> {
         let is_due = |unproven: &&mut Unproven| unproven.due.is_some_and(|due| due <= now);
@@ -111,7 +99,7 @@ impl Ways {
         unproven.attempts += 1;
         unproven.last_attempt = Some(now);
         unproven.due = (unproven.attempts < MAX_ATTEMPTS).then_some(now + pause);
-        Some((unproven.way, unproven.transaction))
+        Some((unproven.way, unproven.transaction?))
     }
 
     /// A check that was due cannot be sent before the peer has paid for it.
@@ -125,6 +113,28 @@ impl Ways {
     /// When the next check is due.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.unproven.iter().filter_map(|known| known.due).min()
+    }
+
+    fn entry(&mut self, way: Way) -> &mut Unproven {
+        let known = self.unproven.iter().position(|known| known.way == way);
+        let index = known.unwrap_or_else(|| {
+            if self.unproven.len() == MAX_UNPROVEN {
+                self.unproven.pop_front();
+            }
+            self.unproven.push_back(Unproven {
+                way,
+                received: 0,
+                sent: 0,
+                request: Vec::new(),
+                nominates: false,
+                transaction: None,
+                attempts: 0,
+                last_attempt: None,
+                due: None,
+            });
+            self.unproven.len() - 1
+        });
+        &mut self.unproven[index]
     }
 
     /// Takes a message out of what an unproven way may still get; false when that is used up.
@@ -141,9 +151,9 @@ impl Ways {
 
     /// Whether an answer to this check is awaited from there.
     pub fn awaits(&self, way: Way, transaction: TransId) -> bool {
-        self.unproven
-            .iter()
-            .any(|known| known.way == way && known.transaction == transaction && known.sent > 0)
+        self.unproven.iter().any(|known| {
+            known.way == way && known.transaction == Some(transaction) && known.sent > 0
+        })
     }
 
     /// The peer has answered: gives its check.

@@ -438,3 +438,25 @@ fn a_closed_session_leaves_no_checks_behind() {
     assert!(outlet.is_ok(), "the peer's address is free again");
     assert!(lab.engine.by_address.is_empty());
 }
+
+#[test]
+fn an_address_that_only_checks_name_gets_thrice_their_bytes_at_most() {
+    let stranger = address(9500);
+    for checks in 1..4 {
+        let mut lab = Laboratory::new();
+        lab.connect(lab.table("a", &[PEER]));
+        let (mut forged, mut got) = (0, 0);
+        for _ in 0..checks {
+            let datagram = check("a", false, 0);
+            forged += datagram.len();
+            lab.deliver(stranger, &datagram);
+            lab.advance(Duration::from_secs(20), |_, to, datagram| {
+                if to == stranger {
+                    got += datagram.len();
+                }
+                answers(to, datagram)
+            });
+        }
+        assert!(0 < got && got <= 3 * forged, "{got} for {forged}");
+    }
+}
