@@ -55,6 +55,13 @@ test.each(['SWITCHYARD_LISTEN', 'SWITCHYARD_ANNOUNCE'])('%s lists IP addresses',
     expect(problems({ [name]: text })[0]).toMatch(`${name} must list IP addresses`);
 });
 
+test.each(['0.0.0.0', '192.0.2.1,::'])('media on %s needs an announced address', (addresses) => {
+  expect(problems({ SWITCHYARD_LISTEN: addresses })).toEqual([
+    'SWITCHYARD_LISTEN names all addresses: SWITCHYARD_ANNOUNCE must say which clients reach',
+  ]);
+  expect(problems({ SWITCHYARD_LISTEN: addresses, SWITCHYARD_ANNOUNCE: '203.0.113.7' })).toEqual([]);
+});
+
 test('relay ports are a range, allowed networks are networks', () => {
   for (const text of ['99999-1', '2-1', '0-5', '49152', '1-65536', '5-'])
     expect(problems({ SWITCHYARD_TURN_RELAY_PORTS: text })).toHaveLength(1);

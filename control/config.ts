@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { limits } from '@switchyard/contract';
 import type { PlacementPolicy } from './cluster/placement.ts';
+import { hostAddresses } from './config/hostAddresses.ts';
 import { type Environment, readSettings, secret } from './config/values.ts';
 import type { MetricsAccess } from './observe/metrics.ts';
 import { readTurnConfig, type TurnConfig, turnSettings } from './turn/config.ts';
@@ -37,9 +38,14 @@ export const settings = {
   },
   SWITCHYARD_LISTEN: {
     default: '',
-    meaning: 'Addresses for media, comma-separated. Empty: all of this host but link-local ones.',
+    meaning:
+      'Addresses for media, comma-separated; 0.0.0.0 and :: are all of a family and need SWITCHYARD_ANNOUNCE. Empty: all of this host but link-local ones, and loopback only where SWITCHYARD_HOST is loopback.',
   },
-  SWITCHYARD_ANNOUNCE: { default: '', meaning: 'Addresses that candidates name instead, comma-separated.' },
+  SWITCHYARD_ANNOUNCE: {
+    default: '',
+    meaning:
+      'Addresses that candidates name instead, comma-separated: where a NAT or a container is before this host.',
+  },
   SWITCHYARD_THIRDPARTY_NETWORKS: {
     default: '',
     meaning:
@@ -124,9 +130,14 @@ export function readConfig(env: Environment): Config {
   };
   const listed = values.addresses('SWITCHYARD_LISTEN');
   const media = {
-    listen: listed.length > 0 ? listed : hostAddresses(),
+    listen: listed.length > 0 ? listed : hostAddresses(networkInterfaces(), isLoopback(host)),
     announce: values.addresses('SWITCHYARD_ANNOUNCE'),
   };
+  if (media.announce.length === 0 && media.listen.some((address) => ['0.0.0.0', '::'].includes(address)))
+    values.problem(
+      'SWITCHYARD_LISTEN',
+      'names all addresses: SWITCHYARD_ANNOUNCE must say which clients reach',
+    );
   const enginePath = values.text('SWITCHYARD_ENGINE') || join(root, 'target/release/switchyard-engine');
   const mediaPort = values.whole('SWITCHYARD_MEDIA_PORT', 0, 65535);
   const workers = values.whole('SWITCHYARD_WORKERS', 1, 256);
@@ -146,7 +157,7 @@ export function readConfig(env: Environment): Config {
     workers,
     placement: values.oneOf('SWITCHYARD_PLACEMENT', ['together', 'spread']),
     thirdpartyNetworks: values.networks('SWITCHYARD_THIRDPARTY_NETWORKS'),
-    ownAddresses: [...media.listen, ...media.announce, ...hostAddresses()],
+    ownAddresses: [...media.listen, ...media.announce, ...hostAddresses(networkInterfaces(), true)],
     channelQueue: {
       messages: values.whole('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', 1, 1e6),
       bytes: values.whole('SWITCHYARD_CHANNEL_QUEUE_BYTES', 1, 2 ** 30),
@@ -182,13 +193,6 @@ const logLevels = ['info', 'fatal', 'error', 'warn', 'debug', 'trace', 'silent']
 /** Whether a host name means this machine only. */
 export function isLoopback(host: string): boolean {
   return ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host);
-}
-
-function hostAddresses(): string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .map(({ address }) => address)
-    .filter((address) => !/^(fe[89ab][0-9a-f]:|169\.254\.)/i.test(address));
 }
 
 // This file runs both as control/config.ts (tests) and control/dist/config.js.

@@ -1,6 +1,6 @@
 //! The engine's process: reads its arguments, builds the parts, connects them.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -210,9 +210,15 @@ fn announced(arguments: &Arguments, bound: &[SocketAddr]) -> Vec<SocketAddr> {
     if arguments.announce.is_empty() {
         return bound.to_vec();
     }
-    let port = bound[0].port();
+    let port_for = |ip: &IpAddr| {
+        // Of the same family, whose port is another one where the kernel chose it.
+        let of_family = bound.iter().find(|socket| socket.is_ipv4() == ip.is_ipv4());
+        of_family.unwrap_or(&bound[0]).port()
+    };
     let announced = arguments.announce.iter();
-    announced.map(|&ip| SocketAddr::new(ip, port)).collect()
+    announced
+        .map(|ip| SocketAddr::new(*ip, port_for(ip)))
+        .collect()
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -251,6 +257,13 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     if announce.is_empty() && listen.iter().any(IpAddr::is_unspecified) {
         return Err("--listen on all addresses needs --announce".into());
     }
+    if let Some(ip) = listen.iter().find(|ip| is_of_a_group(ip)) {
+        return Err(format!("--listen: not one host's address: {ip}"));
+    }
+    let unusable = |ip: &&IpAddr| ip.is_unspecified() || is_of_a_group(ip);
+    if let Some(ip) = announce.iter().find(unusable) {
+        return Err(format!("--announce: nobody can send to {ip}"));
+    }
     Ok(Arguments {
         socket: socket.ok_or("--socket is missing")?,
         port: port.ok_or("--port is missing")?,
@@ -259,6 +272,10 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         tcp,
         workers,
     })
+}
+
+fn is_of_a_group(ip: &IpAddr) -> bool {
+    ip.is_multicast() || *ip == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn addresses(list: &str) -> Result<Vec<IpAddr>, String> {
@@ -295,8 +312,33 @@ mod tests {
                 "--workers",
             ),
             ("--socket /tmp/x --port 7 --listen ::", "--announce"),
+            ("--socket /tmp/x --port 7 --listen ff02::1", "ff02::1"),
+            (
+                "--socket /tmp/x --port 7 --listen ::1 --announce 0.0.0.0",
+                "--announce",
+            ),
         ] {
             assert!(parsed(line).err().unwrap().contains(problem), "{line}");
         }
+    }
+
+    #[test]
+    fn announced_addresses_have_the_port_of_their_family() {
+        let told = |announce: &str, bound: &[&str]| {
+            let line =
+                format!("--socket /tmp/x --port 0 --listen 0.0.0.0,:: --announce {announce}");
+            let bound: Vec<_> = bound.iter().map(|text| text.parse().unwrap()).collect();
+            let told = announced(&parsed(&line).unwrap(), &bound).into_iter();
+            told.map(|address| address.to_string()).collect::<Vec<_>>()
+        };
+        let both = ["0.0.0.0:5000", "[::]:6000"];
+        let announce = "2001:db8::1,203.0.113.1,203.0.113.2";
+        let expected = ["[2001:db8::1]:6000", "203.0.113.1:5000", "203.0.113.2:5000"];
+        assert_eq!(told(announce, &both), expected);
+        // A proxy of the other family stands before the machine.
+        assert_eq!(
+            told("2001:db8::1", &["0.0.0.0:5000"]),
+            ["[2001:db8::1]:5000"]
+        );
     }
 }

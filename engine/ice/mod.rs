@@ -143,9 +143,7 @@ impl Ice {
         };
         for &protocol in protocols {
             for &address in sockets {
-                if let Ok(candidate) = Candidate::host(address, protocol) {
-                    agent.add_local_candidate(candidate);
-                }
+                agent.add_local_candidate(local_candidate(address, protocol));
             }
         }
         agent.set_remote_credentials(credentials(remote));
@@ -492,9 +490,33 @@ impl Ice {
     }
 }
 
+/// Priority of a candidate for which the crate calculates none: a host's of any other protocol than UDP (RFC 6544 section 4.2).
+const LOCAL_PRIORITY: u32 = (90 << 24) + 255;
+
+/// The agent finds our socket by this address and tells it to nobody: what peers are told is control's. So an address is
+/// good here that no peer could use, such as that of all interfaces, where peers are told an announced one.
+fn local_candidate(address: SocketAddr, protocol: Protocol) -> Candidate {
+    Candidate::host(address, protocol).unwrap_or_else(|_| {
+        Candidate::from_parts(
+            "local".to_owned(),
+            1,
+            protocol,
+            LOCAL_PRIORITY,
+            address,
+            CandidateKind::Host,
+            None,
+            None,
+            None,
+        )
+    })
+}
+
 fn credentials(ours: &Credentials) -> IceCreds {
     IceCreds {
         ufrag: ours.ufrag.clone(),
         pass: ours.password.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
