@@ -417,7 +417,11 @@ impl Engine {
                 .subscriptions
                 .retain(|&other| other != key);
         }
-        let lists = [subscription.current(), subscription.target];
+        let lists = [
+            subscription.current(),
+            subscription.target,
+            subscription.left(),
+        ];
         for encoding in lists.into_iter().flatten() {
             self.detach(key, encoding);
         }

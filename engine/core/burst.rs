@@ -94,7 +94,10 @@ impl Engine {
         let subscribers = &encoding.subscriptions;
         for (turn, &subscriber) in subscribers.iter().enumerate() {
             ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
-            let subscription = &mut self.subscriptions[subscriber];
+            let Some(subscription) = self.subscriptions.get_mut(subscriber) else {
+                debug_assert!(false, "a subscription that has ended is in a list");
+                continue;
+            };
             let mut recipient = Recipient {
                 key: subscriber,
                 encoding: key,
@@ -128,12 +131,11 @@ impl Recipient<'_> {
     fn take(&mut self, source: &Source<'_>, received: &Received, outbox: &mut Outbox) {
         match self.send(source, received, outbox) {
             Ok(left) => self.turn.counters.packets_forwarded += left,
-            Err(reason) => {
-                if reason == Discard::GaveWay {
-                    self.switched.push(self.key);
-                }
-                self.turn.counters.discard(reason);
-            }
+            Err(reason) => self.turn.counters.discard(reason),
+        }
+        // Also where this packet is not for the peer: the first one of a new encoding may be of another layer.
+        if self.turn.subscription.left().is_some() {
+            self.switched.push(self.key);
         }
     }
 
@@ -157,9 +159,6 @@ impl Recipient<'_> {
             source.clock_rate,
             source.now,
         )?;
-        if rewritten.switched {
-            self.switched.push(self.key);
-        }
         rewritten.red = source.red_for(turn.subscription);
         if turn.session.pacer.is_full() {
             let packet = Held {

@@ -14,7 +14,7 @@ pub struct DataTransportSettings {
 }
 
 /// A channel, by its session's name and its number there.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ChannelName {
     pub session_id: String,
     pub channel_id: u32,

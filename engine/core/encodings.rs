@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// Whether another worker has not said yet what its publication consists of: what is shown until then stays.
-    fn awaits_description(&self, key: SubscriptionKey) -> bool {
+    pub(super) fn awaits_description(&self, key: SubscriptionKey) -> bool {
         let subscription = &self.subscriptions[key];
         let publication = subscription.publication.map(|key| &self.publications[key]);
         subscription.budget != Some(0)

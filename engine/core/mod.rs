@@ -26,6 +26,8 @@ mod channel_mirrors;
 mod channel_table;
 mod channels;
 mod checks;
+#[cfg(test)]
+mod consistency;
 mod counters;
 mod encodings;
 mod extensions;

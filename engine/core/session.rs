@@ -87,6 +87,12 @@ impl Addresses {
         by_address.insert(address, session);
     }
 
+    /// Whether the peer was heard from there.
+    #[cfg(test)]
+    pub fn contains(&self, address: (u16, SocketAddr)) -> bool {
+        self.known.contains(&address)
+    }
+
     /// Gives one back.
     pub fn drop(
         &mut self,

@@ -188,6 +188,12 @@ impl Subscription {
         self.waiting_since = None;
     }
 
+    /// The encoding that it has left and in whose list it still is.
+    #[inline]
+    pub fn left(&self) -> Option<EncodingKey> {
+        self.left
+    }
+
     /// The encoding that was left by the last switch, once.
     pub fn take_left(&mut self) -> Option<EncodingKey> {
         self.left.take()

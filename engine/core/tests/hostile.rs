@@ -59,7 +59,8 @@ impl Bystanders {
 /// What the engine keeps, whatever peers do.
 pub fn assert_bounded(lab: &Laboratory) {
     let engine = &lab.engine;
-    assert!(engine.told.is_empty() && engine.switched.is_empty());
+    assert!(engine.told.is_empty());
+    assert_consistent(lab);
     for session in engine.sessions.values() {
         assert!(session.learned <= MAX_LEARNED_STREAMS);
         assert!(session.incoming.len() <= MAX_LEARNED_STREAMS + ANNOUNCED);
@@ -84,6 +85,11 @@ pub fn assert_bounded(lab: &Laboratory) {
     let owners = engine.sessions.len() + encodings + engine.publications.len();
     let timers = engine.timers.len();
     assert!(timers <= 12 * owners + 64, "{timers} of {owners}");
+}
+
+/// All cross references of the engine, from both ends.
+pub fn assert_consistent(lab: &Laboratory) {
+    assert_eq!(lab.engine.check(), Ok(()));
 }
 
 /// Key frames that the publisher of one track was asked for: one a second, and the first at once.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::peer::{self, Laboratory, SUBSCRIBER_SSRC};
 use super::{VP8_DELTA, VP8_KEY};
 use crate::codec::Codec;
+use crate::link::proto::{self, request};
 
 struct TwoPublishers {
     lab: Laboratory,
@@ -100,4 +101,43 @@ fn the_old_source_may_end_before_the_new_one_begins() {
     assert_eq!(call.lab.received(call.subscriber).len(), 1);
     call.lab.close_all();
     assert!(call.lab.engine.subscriptions.is_empty());
+}
+
+/// VP9 payload descriptors (RFC 9628 section 4.2), each with a picture after it: a key frame's two sizes as S-modes send
+/// them, where the larger one is no part of the smaller one's chain.
+const SMALL_SIZE_OF_KEY: &[u8] = &[0xaf, 0x01, 0x00, 0x00, 0x20, 1, 2, 3, 4, 5];
+const LARGE_SIZE_OF_KEY: &[u8] = &[0xad, 0x01, 0x02, 0x00, 1, 2, 3, 4, 5];
+
+fn vp9() -> proto::Publication {
+    let mut publication = peer::publication(Codec::Vp8);
+    publication.formats[0].codec = proto::Codec::Vp9.into();
+    publication
+}
+
+fn close(lab: &mut Laboratory, session: &str) {
+    let session_id = session.into();
+    let close = proto::CloseSession { session_id };
+    lab.request(request::Body::CloseSession(close)).unwrap();
+}
+
+#[test]
+fn a_new_source_whose_first_packet_is_of_another_size_takes_the_viewer_off_the_old_one() {
+    let mut lab = Laboratory::new();
+    let first = lab.join("publisher", |table| {
+        table.publications.push(peer::publication(Codec::Vp8));
+    });
+    let second = lab.join("another", |table| table.publications.push(vp9()));
+    let viewer = lab.join("subscriber", |table| {
+        table.subscriptions.push(peer::subscription());
+    });
+    lab.send_media(first, 1, 3000, VP8_KEY);
+    let mut table = lab.table(viewer);
+    table.subscriptions[0].publisher_session_id = "another".into();
+    lab.request(peer::apply(table)).unwrap();
+    lab.send_media(second, 1, 3000, SMALL_SIZE_OF_KEY);
+    assert_eq!(lab.engine.check(), Ok(()));
+    lab.send_media(second, 2, 3000, LARGE_SIZE_OF_KEY);
+    close(&mut lab, "subscriber");
+    assert_eq!(lab.engine.check(), Ok(()));
+    lab.send_media(first, 2, 6000, VP8_DELTA);
 }

@@ -233,7 +233,7 @@ impl Subscription {
         self.mapping = Some(mapping);
         self.thinning = None;
         self.take_formats();
-        self.left = current.filter(|&left| left != encoding);
+        self.left = current.filter(|&left| left != encoding).or(self.left);
         self.gives_way = false;
         Ok((mapping, self.left.is_some()))
     }

@@ -7,7 +7,7 @@ mod packets;
 use std::time::Duration;
 
 use super::super::peer::{self, Laboratory, SUBSCRIBER_SSRC, TRANSPORT_WIDE};
-use super::{Bystanders, assert_bounded, exchange};
+use super::{Bystanders, assert_bounded, assert_consistent, exchange};
 use crate::codec::Codec;
 use crate::link::proto::{self, request};
 use chance::Chance;
@@ -236,6 +236,7 @@ impl World {
     fn run(&mut self) {
         for step in 0..STEPS {
             self.step();
+            self.labs.iter().for_each(assert_consistent);
             if step % 5 == 0 {
                 for lab in &mut self.labs {
                     lab.settle();
@@ -257,7 +258,7 @@ impl World {
 #[test]
 fn nothing_that_peers_send_in_any_order_ends_the_engine_or_others_calls() {
     let wished = std::env::var("FUZZ_SEEDS").ok();
-    let seeds: u64 = wished.map_or(3, |seeds| seeds.parse().expect("a number"));
+    let seeds: u64 = wished.map_or(200, |seeds| seeds.parse().expect("a number"));
     for seed in 1..=seeds {
         println!("seed {seed}");
         let mut world = World::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
