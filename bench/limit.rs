@@ -42,7 +42,7 @@ pub fn run(seconds: u64) -> Result<(), String> {
         destinations,
         keys: (0..DESTINATIONS).map(|n| keys(n as u8)).collect(),
         arena: vec![0x80; DESTINATIONS * MOST_TOGETHER * STRIDE],
-        sender: net::Sender::default(),
+        sender: net::Sender::new().map_err(text)?,
         index: 0,
     };
     let mut reader = net::Receiver::default();
@@ -154,7 +154,7 @@ impl Room {
         self.index += together as u64;
         let each = places.chunks(together).zip(&self.destinations);
         let messages = each.map(|(datagrams, &to)| net::Message { to, datagrams });
-        self.sender.send(&self.socket, &self.arena, messages)
+        self.sender.send(&self.socket, 0, &self.arena, messages)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The forwarding half of Switchyard: it moves packets by the table that control wrote.
 //!
-//! Everything but `worker`, `workers`, `dispatch`, `tcp` and `link` is sans-IO: time, datagrams and randomness come in as
+//! Everything but `worker`, `workers`, `dispatch`, `tcp`, `udp` and `link` is sans-IO: time, datagrams and randomness come in as
 //! arguments.
 
 pub mod bandwidth;
@@ -16,6 +16,7 @@ pub mod link;
 pub mod srtp;
 pub mod tcp;
 pub mod transport;
+pub mod udp;
 pub mod wire;
 pub mod worker;
 pub mod workers;

@@ -15,7 +15,8 @@ use switchyard_engine::dtls::Certificate;
 use switchyard_engine::ice::Protocol;
 use switchyard_engine::link::Server;
 use switchyard_engine::tcp::{self, Tcp};
-use switchyard_engine::worker::{self, Sockets, Surroundings};
+use switchyard_engine::udp::{self, Udp};
+use switchyard_engine::worker::{self, Surroundings};
 use switchyard_engine::workers::{self, Inbox};
 use switchyard_net::Poller;
 use tracing_subscriber::EnvFilter;
@@ -99,6 +100,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let (bound, sockets, listeners) = bind(arguments, number)?;
         let candidates = announced(arguments, &bound);
         tracing::info!(number, ?bound, ?candidates, "receiving media");
+        if number == 0 {
+            let sentences = sockets.first().map(switchyard_net::missing_buffers);
+            for sentence in sentences.into_iter().flatten() {
+                tracing::warn!("{sentence}");
+            }
+        }
         let poller = Poller::new().map_err(|error| error.to_string())?;
         let (post, inbox) = workers::inbox(poller.waker());
         posts.push(post);
@@ -150,13 +157,15 @@ fn forward(
     workers: &[workers::Post],
     control: &Server,
 ) -> Result<(), String> {
-    let sockets = Sockets::new(worker.sockets);
-    let (more, listen) = (sockets.clone(), arguments.listen.clone());
+    let udp = Udp::new(worker.sockets).map_err(|error| error.to_string())?;
+    let (more, listen) = (udp.clone(), arguments.listen.clone());
+    let counted = udp.clone();
     let config = EngineConfig {
         worker: worker.number,
         workers: workers.len() as u16,
         sockets: worker.bound,
         open_sockets: Box::new(move || more.open(listen.iter().map(|&ip| SocketAddr::new(ip, 0)))),
+        kernel_counts: Box::new(move || counted.counts()),
         candidates: worker.candidates,
         protocols: if arguments.tcp {
             &[Protocol::Udp, Protocol::Tcp]
@@ -172,8 +181,7 @@ fn forward(
         workers,
         control,
     };
-    worker::run(engine, &sockets, tcp, worker.poller, surroundings)
-        .map_err(|error| error.to_string())
+    worker::run(engine, &udp, tcp, worker.poller, surroundings).map_err(|error| error.to_string())
 }
 
 type Bound = (Vec<SocketAddr>, Vec<UdpSocket>, Vec<(u16, TcpListener)>);
@@ -190,7 +198,7 @@ fn bind(arguments: &Arguments, worker: u16) -> Result<Bound, String> {
     let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
         let listen = arguments.listen.iter();
-        let (bound, sockets) = worker::bind(listen.map(|&ip| SocketAddr::new(ip, port)))?;
+        let (bound, sockets) = udp::bind(listen.map(|&ip| SocketAddr::new(ip, port)))?;
         let listeners = if arguments.tcp {
             tcp::listen(&bound)
         } else {

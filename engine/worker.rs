@@ -1,19 +1,17 @@
 //! The loop of the forwarding thread: wait, take requests, take datagrams, do what is due, send.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::rc::Rc;
 use std::time::Instant;
 
 use switchyard_net as net;
 
 use crate::core::Engine;
-use crate::core::outbox::{Message, Outbox, Transmit};
+use crate::core::outbox::Outbox;
 use crate::gathering::Gathering;
 use crate::link::Server;
-use crate::tcp::{Sessions, Tcp, TcpSender};
-use crate::transport::TCP;
+use crate::tcp::{Sessions, Tcp};
+use crate::udp::{KernelTransmit, Troubles, Udp};
 use crate::workers::{Inbox, Mail, Post};
 
 /// Batches of one socket before the others and the timers have their turn.
@@ -21,50 +19,8 @@ const BATCHES_IN_A_ROW: usize = 4;
 
 /// What the poller reports for all TCP connections: a number that no UDP socket has.
 const ANY_TCP: usize = usize::MAX - 1;
-
-/// The sockets of the forwarding thread: more may be opened while it runs.
-#[derive(Clone)]
-pub struct Sockets(Rc<RefCell<Vec<UdpSocket>>>);
-
-/// Opens a socket on each address, and gives the addresses with the ports that the kernel chose for zero.
-///
-/// # Errors
-/// The first address that cannot be used, by name; then none is open.
-pub fn bind(
-    addresses: impl Iterator<Item = SocketAddr>,
-) -> Result<(Vec<SocketAddr>, Vec<UdpSocket>), String> {
-    let bind = |address| {
-        let socket = net::bind(address)?;
-        Ok((socket.local_addr()?, socket))
-    };
-    let opened = addresses
-        .map(|address| {
-            bind(address)
-                .map_err(|error: io::Error| format!("cannot receive media on {address}: {error}"))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(opened.into_iter().unzip())
-}
-
-impl Sockets {
-    /// Those that peers are told.
-    pub fn new(sockets: Vec<UdpSocket>) -> Sockets {
-        Sockets(Rc::new(RefCell::new(sockets)))
-    }
-
-    /// More of them.
-    ///
-    /// # Errors
-    /// As `bind`.
-    pub fn open(
-        &self,
-        addresses: impl Iterator<Item = SocketAddr>,
-    ) -> Result<Vec<SocketAddr>, String> {
-        let (bound, sockets) = bind(addresses)?;
-        self.0.borrow_mut().extend(sockets);
-        Ok(bound)
-    }
-}
+/// What the poller reports when a UDP socket has room for what waits to leave.
+const ROOM: usize = usize::MAX - 2;
 
 /// What a worker has of the rest of the process.
 pub struct Surroundings<'a> {
@@ -82,7 +38,7 @@ pub struct Surroundings<'a> {
 /// The kernel's, from waiting.
 pub fn run(
     mut engine: Engine,
-    sockets: &Sockets,
+    udp: &Udp,
     mut tcp: Tcp,
     mut poller: net::Poller,
     Surroundings {
@@ -95,17 +51,18 @@ pub fn run(
     let mut has_mail = false;
     let mut woken = ToWake::default();
     let mut outbox = Outbox::new(Box::new(KernelTransmit {
-        sockets: sockets.clone(),
-        sender: net::Sender::default(),
+        udp: udp.clone(),
         tcp: tcp.sender(),
     }));
     poller.add(&tcp, ANY_TCP)?;
+    udp.watch(&poller, ROOM)?;
+    let mut troubles = Troubles::new(udp.clone());
     let mut receiver = net::Receiver::default();
     let mut ready = Vec::new();
     let mut gathering = Gathering::default();
     let mut begin = Instant::now();
     loop {
-        for (index, socket) in sockets.0.borrow().iter().enumerate().skip(watched) {
+        for (index, socket) in udp.sockets().iter().enumerate().skip(watched) {
             poller.add(socket, index)?;
             watched += 1;
         }
@@ -114,6 +71,8 @@ pub fn run(
             engine.next_timeout(),
             gathering.deadline(),
             tcp.deadline(wait),
+            udp.deadline(),
+            troubles.until(),
             has_mail.then_some(wait),
         ];
         let due = due.into_iter().flatten().min();
@@ -126,15 +85,15 @@ pub fn run(
         gathering.note(wait - begin, end - wait);
         begin = end;
 
+        udp.resume(end)?;
+        troubles.end(&poller, end);
         has_mail = take_mail(&mut engine, &inbox, &mut outbox);
-        for &index in ready.iter().filter(|&&index| index != ANY_TCP) {
-            receive(
-                &mut engine,
-                &mut receiver,
-                &sockets.0.borrow()[index],
-                index,
-                &mut outbox,
-            );
+        for &index in ready.iter().filter(|&&index| index < ROOM) {
+            let socket = &udp.sockets()[index];
+            let received = receive(&mut engine, &mut receiver, socket, index, &mut outbox);
+            if let Err(error) = received {
+                troubles.note(&poller, index, &error, end);
+            }
         }
         // Last: whatever comes by TCP, the UDP sockets have had their turn.
         let mut peers = TcpPeers {
@@ -160,7 +119,7 @@ pub fn run(
         }
         if engine.is_leaving() {
             outbox.flush();
-            return Ok(());
+            return udp.drain();
         }
     }
 }
@@ -182,21 +141,17 @@ fn receive(
     socket: &UdpSocket,
     index: usize,
     outbox: &mut Outbox,
-) {
+) -> io::Result<()> {
     for _ in 0..BATCHES_IN_A_ROW {
         let now = Instant::now();
         let received = receiver.receive(socket, |source, datagram| {
             engine.handle_datagram(now, index as u16, source, datagram, outbox);
         });
-        // One socket's trouble must not end the calls on the others.
-        let Ok(count) = received.inspect_err(|error| tracing::warn!(%error, index, "receiving"))
-        else {
-            break;
-        };
-        if count < net::BATCH {
+        if received? < net::BATCH {
             break;
         }
     }
+    Ok(())
 }
 
 /// The engine, as TCP connections see it.
@@ -242,33 +197,6 @@ impl ToWake {
     fn wake(&mut self, workers: &[Post]) {
         for worker in self.0.drain(..) {
             workers[usize::from(worker)].wake();
-        }
-    }
-}
-
-/// The outbox's way to the kernel.
-struct KernelTransmit {
-    sockets: Sockets,
-    tcp: TcpSender,
-    sender: net::Sender,
-}
-
-impl Transmit for KernelTransmit {
-    fn transmit(&mut self, messages: &mut dyn Iterator<Item = Message<'_>>, arena: &[u8]) {
-        // One run for each row of messages from one socket; most servers have one that is busy.
-        let mut messages = messages.peekable();
-        let sockets = self.sockets.0.borrow();
-        while let Some(socket) = messages.peek().map(|message| message.socket) {
-            let run = std::iter::from_fn(|| messages.next_if(|message| message.socket == socket));
-            if socket & TCP != 0 {
-                run.for_each(|message| self.tcp.send(&message, arena));
-                continue;
-            }
-            let run = run.map(|message| net::Message {
-                to: message.to,
-                datagrams: message.datagrams,
-            });
-            self.sender.send(&sockets[usize::from(socket)], arena, run);
         }
     }
 }

@@ -31,6 +31,22 @@ struct Waiting {
     received: Received,
 }
 
+/// With which subscriber a burst begins. The last ones wait longest where the link is full, and lose first: each time others.
+#[derive(Default)]
+pub(super) struct Rotation(u32);
+
+impl Rotation {
+    /// 2^32 divided by the golden ratio: any number of steps in a row are spread evenly, and so is each second or third one.
+    const STEP: u32 = 0x9E37_79B9;
+
+    /// An index below `count`.
+    #[inline]
+    fn next(&mut self, count: usize) -> usize {
+        self.0 = self.0.wrapping_add(Self::STEP);
+        ((u64::from(self.0) * count as u64) >> 32) as usize
+    }
+}
+
 impl Burst {
     /// Whether a packet of that stream may join it.
     #[inline]
@@ -91,28 +107,31 @@ impl Engine {
                 sources.push((source, received));
             }
         }
-        let subscribers = &encoding.subscriptions;
-        for (turn, &subscriber) in subscribers.iter().enumerate() {
-            ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
-            let Some(subscription) = self.subscriptions.get_mut(subscriber) else {
-                debug_assert!(false, "a subscription that has ended is in a list");
-                continue;
-            };
-            let mut recipient = Recipient {
-                key: subscriber,
-                encoding: key,
-                turn: Turn {
-                    session: &mut self.sessions[subscription.session],
-                    subscription,
-                    timers: &mut self.timers,
-                    counters: &mut self.counters,
-                },
-                switched: &mut self.switched,
-            };
-            for (source, received) in &sources {
-                recipient.take(source, received, outbox);
+        let (last, first) =
+            (encoding.subscriptions).split_at(self.rotation.next(encoding.subscriptions.len()));
+        for subscribers in [first, last] {
+            for (turn, &subscriber) in subscribers.iter().enumerate() {
+                ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
+                let Some(subscription) = self.subscriptions.get_mut(subscriber) else {
+                    debug_assert!(false, "a subscription that has ended is in a list");
+                    continue;
+                };
+                let mut recipient = Recipient {
+                    key: subscriber,
+                    encoding: key,
+                    turn: Turn {
+                        session: &mut self.sessions[subscription.session],
+                        subscription,
+                        timers: &mut self.timers,
+                        counters: &mut self.counters,
+                    },
+                    switched: &mut self.switched,
+                };
+                for (source, received) in &sources {
+                    recipient.take(source, received, outbox);
+                }
+                outbox.flush_if_long();
             }
-            outbox.flush_if_long();
         }
     }
 }
@@ -177,5 +196,28 @@ impl Recipient<'_> {
         let (subscription, session) = (&mut *turn.subscription, &mut *turn.session);
         let first = Copy::First;
         send(source, &rewritten, first, subscription, session, outbox).map(|()| 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rotation;
+
+    #[test]
+    fn each_subscriber_has_its_turn_to_be_first() {
+        for encodings in 1..5 {
+            let mut rotation = Rotation::default();
+            let mut first = [0; 500];
+            for frame in 0..10 * first.len() * encodings {
+                let index = rotation.next(first.len());
+                // Bursts of several encodings take turns.
+                if frame % encodings == 0 {
+                    first[index] += 1;
+                }
+            }
+            let (least, most) = (first.iter().min(), first.iter().max());
+            assert!(least >= Some(&5) && most <= Some(&15), "{least:?} {most:?}");
+        }
+        assert_eq!(Rotation::default().next(0), 0);
     }
 }

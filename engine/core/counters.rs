@@ -93,7 +93,7 @@ discards! {
     MessageOvertaken => "discarded_message_overtaken",
     /// The stream was just being closed.
     MessageNotSent => "discarded_message_not_sent",
-    /// The oldest that waited for a peer which does not read its TCP connection.
+    /// The oldest that waited for a peer which does not read its TCP connection, and all for a connection that is over.
     Unread => "discarded_unread",
 }
 

@@ -51,7 +51,7 @@ mod source;
 mod table;
 mod timers;
 
-use burst::Burst;
+use burst::{Burst, Rotation};
 use channel_mirrors::MessageRoom;
 use channel_table::ChannelName;
 use channels::Channel;
@@ -90,6 +90,8 @@ pub struct EngineConfig {
     pub sockets: Vec<SocketAddr>,
     /// Opens more of them, for sessions with a peer with which another session speaks already.
     pub open_sockets: OpenSockets,
+    /// Counts of what the kernel did not take or give at the sockets, with their names.
+    pub kernel_counts: Box<dyn Fn() -> Vec<(&'static str, u64)>>,
     /// Where peers reach them.
     pub candidates: Vec<SocketAddr>,
     /// What is spoken at them: UDP, and TCP where there are listeners beside the sockets.
@@ -130,6 +132,7 @@ pub struct Engine {
     rtcp: Vec<u8>,
     /// Packets that are still to be sent on.
     burst: Burst,
+    rotation: Rotation,
     /// Subscriptions that left an encoding while a packet was forwarded.
     switched: Vec<SubscriptionKey>,
     /// Sessions whose peers gave feedback since the last `handle_timeout`, each once.
@@ -164,6 +167,7 @@ impl Engine {
             handed_over: PacketPool::default(),
             rtcp: Vec::with_capacity(outbox::SLOT_LEN),
             burst: Burst::default(),
+            rotation: Rotation::default(),
             switched: Vec::new(),
             told: Vec::new(),
             leaving: false,

@@ -121,6 +121,7 @@ impl Engine {
             .counters
             .list()
             .into_iter()
+            .chain((self.config.kernel_counts)())
             .map(|(name, value)| proto::Counter {
                 name: name.to_owned(),
                 value,

@@ -74,6 +74,11 @@ impl Connection {
         !self.waiting.is_empty()
     }
 
+    /// Datagrams that wait for the peer to read, one of which may have left in part.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     /// Reads once.
     pub fn read(&mut self, buffer: &mut [u8]) -> Got {
         match self.stream.read(buffer) {

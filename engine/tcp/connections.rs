@@ -16,6 +16,8 @@ use crate::core::outbox::Message;
 
 /// Connections taken in a row.
 const ACCEPTS_IN_A_ROW: usize = 32;
+/// How long listeners rest where the process has no descriptors: they come back only as others end.
+const REST: Duration = Duration::from_secs(1);
 
 slotmap::new_key_type! {
     /// A connection.
@@ -62,7 +64,7 @@ impl Connections {
             most,
             ended: Vec::new(),
             dropped: 0,
-            rest: net::Rest::default(),
+            rest: net::Rest::new(REST),
         })
     }
 
@@ -115,9 +117,10 @@ impl Connections {
     }
 
     fn rest(&mut self, index: usize, error: &io::Error, now: Instant) {
-        tracing::warn!(%error, "accepting");
         let listener = &self.listeners[index].1;
-        self.rest.begin(&self.poller, listener, index, now);
+        if self.rest.begin(&self.poller, listener, index, now) {
+            tracing::warn!(%error, "accepting");
+        }
     }
 
     /// When `end_rest` is due.
@@ -154,11 +157,15 @@ impl Connections {
         let key = self.by_peer.get(&(message.socket, message.to)).copied();
         let Some((key, connection)) = key.and_then(|key| Some((key, self.all.get_mut(key)?)))
         else {
+            self.dropped += message.datagrams.len() as u64;
             return;
         };
         match connection.send(arena, message.datagrams) {
             Ok(dropped) => self.dropped += dropped,
-            Err(_) => return self.end(key),
+            Err(_) => {
+                self.dropped += message.datagrams.len() as u64;
+                return self.end(key);
+            }
         }
         self.watch(key);
     }
@@ -221,6 +228,7 @@ impl Connections {
 
     fn remove(&mut self, key: ConnectionKey) -> Option<Connection> {
         let connection = self.all.remove(key)?;
+        self.dropped += connection.waiting();
         self.newcomers.remove(key);
         self.by_peer.remove(&(connection.socket, connection.peer));
         Some(connection)

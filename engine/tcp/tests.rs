@@ -314,3 +314,31 @@ fn a_port_that_is_taken_for_tcp_is_named() {
     let problem = listen(&[address]).err().unwrap();
     assert!(problem.contains(&format!("TCP {address}")), "{problem}");
 }
+
+#[test]
+fn what_is_sent_where_no_connection_is_counts_as_discarded() {
+    let mut laboratory = Laboratory::new();
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    laboratory.send(nobody, &[b"one", b"two"]);
+    laboratory.turn();
+    assert_eq!(laboratory.peers.discarded, 2);
+}
+
+#[test]
+fn what_waits_for_a_connection_that_ends_counts_as_discarded() {
+    let mut laboratory = Laboratory::new();
+    let stream = laboratory.proven();
+    let to = stream.local_addr().unwrap();
+    let mut sent = 0;
+    while laboratory.peers.discarded == 0 {
+        laboratory.send(to, &[&[7; 1200]]);
+        laboratory.turn();
+        sent += 1;
+    }
+    let before = laboratory.peers.discarded;
+    drop(stream);
+    laboratory.until(|laboratory| laboratory.count() == 0);
+    laboratory.turn();
+    let waited = laboratory.peers.discarded - before;
+    assert!(waited > 100 && waited < sent, "{waited} of {sent}");
+}

@@ -36,6 +36,11 @@ impl Waiting {
         self.frames.is_empty()
     }
 
+    /// Datagrams that wait.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
     /// Adds a datagram; the peer has had so many bytes of its frame. Gives how many older ones were dropped for it.
     pub fn push(&mut self, datagram: &[u8], had: usize, now: Instant) -> u64 {
         let header = (datagram.len() as u16).to_be_bytes();

@@ -49,6 +49,7 @@ impl Laboratory {
                 port += 1;
                 Ok(vec![address(port)])
             }),
+            kernel_counts: Box::new(Vec::new),
             candidates: vec![address(7000)],
             protocols: &[Protocol::Udp, Protocol::Tcp],
             certificate: Certificate::generate().expect("a certificate"),

@@ -115,6 +115,7 @@ impl Laboratory {
             workers,
             sockets: vec![socket, second],
             open_sockets: Box::new(|| Err("one socket is enough here".into())),
+            kernel_counts: Box::new(Vec::new),
             candidates: vec![socket],
             protocols: &[Protocol::Udp, Protocol::Tcp],
             certificate,

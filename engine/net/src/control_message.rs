@@ -18,10 +18,6 @@ const _: () = assert!(align_of::<Control>() >= align_of::<libc::cmsghdr>());
 impl Control {
     pub const EMPTY: Control = Control([0; LEN]);
 
-    pub fn as_mut_ptr(&mut self) -> *mut libc::c_void {
-        self.0.as_mut_ptr().cast()
-    }
-
     /// Makes it say "cut into datagrams of `length` bytes" (UDP_SEGMENT) and gives its length.
     pub fn write_segment(&mut self, length: u16) -> usize {
         let header = self.0.as_mut_ptr().cast::<libc::cmsghdr>();

@@ -57,6 +57,20 @@ impl Poller {
         self.add_raw(descriptor.as_raw_fd(), index as u64)
     }
 
+    /// Reports the descriptor as `index` while it is writable.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add_writable(&self, descriptor: &impl AsRawFd, index: usize) -> io::Result<()> {
+        let operation = libc::EPOLL_CTL_ADD;
+        self.control(
+            operation,
+            descriptor.as_raw_fd(),
+            index as u64,
+            libc::EPOLLOUT,
+        )
+    }
+
     /// Reports a descriptor that was added as `index` while it is readable, and, if wanted, while it is writable.
     ///
     /// # Errors
@@ -138,11 +152,12 @@ impl Poller {
                     0_usize,
                 )
             };
-            let is_unknown = io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS);
-            if count >= 0 || !is_unknown {
+            let error = io::Error::last_os_error().raw_os_error();
+            if count >= 0 || !matches!(error, Some(libc::ENOSYS | libc::EPERM)) {
                 return count as i32;
             }
-            // Linux before 5.11: milliseconds have to do.
+            // Linux before 5.11, or a sandbox that does not know the call (old seccomp profiles of containers answer
+            // EPERM): milliseconds have to do.
             self.is_coarse = true;
         }
         // Rounded up: a wait that ends early would spin until the timer is due.
@@ -210,6 +225,57 @@ unsafe fn owned(descriptor: RawFd) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
     use crate::bind;
+
+    /// Has the kernel answer EPERM to this thread's calls of that number (seccomp(2)).
+    fn forbid(call: libc::c_long) {
+        let statement = |code: u32, jump_if_false, k| libc::sock_filter {
+            code: code as u16,
+            jt: 0,
+            jf: jump_if_false,
+            k,
+        };
+        let mut program = [
+            // The call's number is what seccomp_data begins with.
+            statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+            statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, call as u32),
+            statement(
+                libc::BPF_RET | libc::BPF_K,
+                0,
+                libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
+            ),
+            statement(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let filter = libc::sock_fprog {
+            len: program.len() as u16,
+            filter: program.as_mut_ptr(),
+        };
+        // SAFETY: the program lives until the kernel has copied it.
+        let result = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+                | libc::prctl(
+                    libc::PR_SET_SECCOMP,
+                    libc::SECCOMP_MODE_FILTER,
+                    &raw const filter,
+                )
+        };
+        assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    }
+
+    #[test]
+    fn a_sandbox_that_forbids_exact_waits_gets_coarse_ones() {
+        let thread = std::thread::spawn(|| {
+            forbid(libc::SYS_epoll_pwait2);
+            let mut poller = Poller::new().unwrap();
+            let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            poller.add(&socket, 3).unwrap();
+            socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+            let mut seen = Vec::new();
+            poller.wait(None, |index| seen.push(index)).unwrap();
+            assert_eq!(seen, [3]);
+            assert!(poller.is_coarse);
+        });
+        thread.join().unwrap();
+    }
 
     #[test]
     fn a_stream_is_reported_as_writable_only_while_that_is_wanted() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::address;
 use crate::control_message::{CONTROL_LEN, Control, read_arrival, read_segment};
+use crate::fixed::Fixed;
 
 /// Messages that one system call takes: each is a datagram, or several of one peer.
 pub const BATCH: usize = 64;
@@ -22,10 +23,10 @@ const STRIDE: usize = 65_536 + 4096 + 64;
 
 /// Receives batches into memory made once, of which only what arrives is ever touched.
 pub struct Receiver {
-    buffers: Box<[u8]>,
-    addresses: Box<[libc::sockaddr_storage]>,
-    controls: Box<[Control]>,
-    vectors: Box<[libc::iovec]>,
+    buffers: Fixed<u8>,
+    addresses: Fixed<libc::sockaddr_storage>,
+    controls: Fixed<Control>,
+    vectors: Fixed<libc::iovec>,
     headers: Box<[libc::mmsghdr]>,
     /// Headers that the last call filled: only they must be made ready again.
     filled: usize,
@@ -36,10 +37,10 @@ impl Default for Receiver {
         // SAFETY: all zeros is a valid iovec and mmsghdr: null pointers with no length.
         let (vector, header): (libc::iovec, libc::mmsghdr) = unsafe { (zeroed(), zeroed()) };
         Receiver {
-            buffers: vec![0; BATCH * STRIDE].into_boxed_slice(),
-            addresses: vec![address::empty(); BATCH].into_boxed_slice(),
-            controls: vec![Control::EMPTY; BATCH].into_boxed_slice(),
-            vectors: vec![vector; BATCH].into_boxed_slice(),
+            buffers: Fixed::new(0, BATCH * STRIDE),
+            addresses: Fixed::new(address::empty(), BATCH),
+            controls: Fixed::new(Control::EMPTY, BATCH),
+            vectors: Fixed::new(vector, BATCH),
             headers: vec![header; BATCH].into_boxed_slice(),
             filled: BATCH,
         }
@@ -111,12 +112,15 @@ impl Receiver {
             if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
                 continue;
             }
-            let Some(source) = address::read(&self.addresses[index]) else {
+            // SAFETY: the kernel has filled it and is done.
+            let Some(source) = address::read(unsafe { &*self.addresses.at(index) }) else {
                 continue;
             };
             let length = (header.msg_len as usize).min(MESSAGE_LEN);
             let segment = read_segment(&header.msg_hdr).unwrap_or(length).max(1);
-            let message = &mut self.buffers[index * STRIDE..][..length];
+            let message = self.buffers.range(index * STRIDE, length);
+            // SAFETY: the kernel is done with these bytes, and nobody else has a reference to them.
+            let message = unsafe { &mut *message };
             for datagram in message.chunks_mut(segment) {
                 if datagram.len() <= MAX_DATAGRAM {
                     each(source, datagram, &header.msg_hdr);
@@ -128,15 +132,19 @@ impl Receiver {
 
     fn make_ready(&mut self) {
         for index in 0..self.filled {
-            let vector = &mut self.vectors[index];
-            vector.iov_base = self.buffers[index * STRIDE..].as_mut_ptr().cast();
-            vector.iov_len = MESSAGE_LEN;
+            let vector = self.vectors.at(index);
+            let filled = libc::iovec {
+                iov_base: self.buffers.range(index * STRIDE, MESSAGE_LEN).cast(),
+                iov_len: MESSAGE_LEN,
+            };
+            // SAFETY: the pointer is to an element, and nobody else uses it now.
+            unsafe { vector.write(filled) };
             let header = &mut self.headers[index].msg_hdr;
-            header.msg_name = std::ptr::from_mut(&mut self.addresses[index]).cast();
+            header.msg_name = self.addresses.at(index).cast();
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             header.msg_iov = vector;
             header.msg_iovlen = 1;
-            header.msg_control = self.controls[index].as_mut_ptr();
+            header.msg_control = self.controls.at(index).cast();
             header.msg_controllen = CONTROL_LEN as _;
             header.msg_flags = 0;
         }

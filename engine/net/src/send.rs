@@ -1,20 +1,18 @@
-//! Datagrams out, in batches: sendmmsg, and several datagrams of one destination as one message (UDP_SEGMENT, udp(7)).
+//! Datagrams out, in batches; what the kernel does not take now waits until it does.
 
 use std::io;
-use std::mem::zeroed;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Instant;
 
-use crate::address;
-use crate::control_message::Control;
+use crate::backlog::{Backlog, Losses, Waiting};
+use crate::batch::{BATCH, Batch, Blocked, Progress};
 
-/// Messages that one system call moves.
-const BATCH: usize = 64;
-/// Datagrams of a message: what every kernel with UDP_SEGMENT takes.
-pub const MAX_SEGMENTS: usize = 64;
 /// Bytes of a message of several datagrams: what fits into an IP packet's length field beside the headers.
 pub const MAX_MESSAGE: usize = 65_000;
+/// Batches that one `resume` sends at most: the datagrams that come and the timers have their turn too.
+const BATCHES_IN_A_ROW: usize = 4;
 
 /// Datagrams to one destination. All have the length of the first but the last one, which may be shorter; at most
 /// `MAX_SEGMENTS` and `MAX_MESSAGE` bytes.
@@ -25,165 +23,151 @@ pub struct Message<'a> {
     pub datagrams: &'a [Range<usize>],
 }
 
-/// Sends batches with memory made once.
+/// Sends batches with memory made once, by any number of sockets.
+///
+/// When a socket's send buffer is full, the rest waits here, bounded in bytes and time, and leaves by `resume`: at once when
+/// the sender's descriptor is readable, and at `deadline`.
 pub struct Sender {
-    addresses: Box<[libc::sockaddr_storage]>,
-    controls: Box<[Control]>,
-    headers: Box<[libc::mmsghdr]>,
-    vectors: Vec<libc::iovec>,
-    /// A device on the way cannot take datagrams together.
-    one_by_one: bool,
-}
-
-impl Default for Sender {
-    fn default() -> Self {
-        // SAFETY: all zeros is a valid mmsghdr: null pointers with no length.
-        let header: libc::mmsghdr = unsafe { zeroed() };
-        Sender {
-            addresses: vec![address::empty(); BATCH].into_boxed_slice(),
-            controls: vec![Control::EMPTY; BATCH].into_boxed_slice(),
-            headers: vec![header; BATCH].into_boxed_slice(),
-            vectors: Vec::with_capacity(BATCH * MAX_SEGMENTS),
-            one_by_one: false,
-        }
-    }
+    batch: Batch,
+    backlog: Backlog,
+    refused: u64,
 }
 
 impl Sender {
-    /// Sends all, and returns how many datagrams the kernel took. A message that has no way is skipped; when the
-    /// kernel's buffer is full the rest is dropped, as a full router would.
+    /// A sender for which nothing waits.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn new() -> io::Result<Sender> {
+        Ok(Sender {
+            batch: Batch::default(),
+            backlog: Backlog::new()?,
+            refused: 0,
+        })
+    }
+
+    /// Sends all by a socket, which the caller knows by this number, and returns how many datagrams the kernel took. A
+    /// message that has no way is skipped; what finds the kernel's buffer full waits.
     pub fn send<'a>(
         &mut self,
         socket: &UdpSocket,
+        number: usize,
         arena: &'a [u8],
         messages: impl Iterator<Item = Message<'a>>,
     ) -> usize {
         let mut messages = messages.peekable();
         let mut sent = 0;
+        let in_arena = |place: &Range<usize>| &arena[place.clone()];
         while messages.peek().is_some() {
-            let mut count = 0;
-            self.vectors.clear();
+            if self.backlog.holds(number) {
+                for message in messages.by_ref() {
+                    let datagrams = message.datagrams.iter().map(in_arena);
+                    let waiting = Waiting::new(message.to, datagrams);
+                    self.backlog.push(socket, number, waiting);
+                }
+                break;
+            }
+            self.batch.clear();
             for message in messages.by_ref().take(BATCH) {
-                self.add(count, arena, &message);
-                count += 1;
+                // SAFETY: the arena is borrowed for longer than this call takes.
+                unsafe { (self.batch).add(&message.to, message.datagrams.iter().map(in_arena)) };
             }
-            let (taken, is_full) = self.send_batch(socket.as_raw_fd(), count);
-            sent += taken;
-            if is_full {
-                messages.by_ref().for_each(drop);
-            }
+            let progress = self.batch.send(socket.as_raw_fd());
+            sent += progress.sent;
+            self.refused += progress.refused;
+            self.keep(socket, number, progress);
         }
         sent
     }
 
-    fn add(&mut self, index: usize, arena: &[u8], message: &Message<'_>) {
-        let datagrams = message.datagrams;
-        for place in datagrams {
-            let bytes = &arena[place.clone()];
-            self.vectors.push(libc::iovec {
-                iov_base: bytes.as_ptr().cast_mut().cast(),
-                iov_len: bytes.len(),
-            });
-        }
-        let header = &mut self.headers[index].msg_hdr;
-        header.msg_namelen = address::write(&message.to, &mut self.addresses[index]);
-        header.msg_name = std::ptr::from_mut(&mut self.addresses[index]).cast();
-        header.msg_iovlen = datagrams.len() as _;
-        header.msg_controllen = 0;
-        header.msg_control = std::ptr::null_mut();
-        if datagrams.len() > 1 {
-            let control = &mut self.controls[index];
-            let segment = u16::try_from(datagrams[0].len()).unwrap_or(u16::MAX);
-            header.msg_controllen = control.write_segment(segment) as _;
-            header.msg_control = control.as_mut_ptr();
+    /// The rest of a batch waits.
+    #[cold]
+    fn keep_rest(&mut self, socket: &UdpSocket, number: usize, progress: Progress) {
+        let mut gone = progress.datagrams;
+        for index in progress.messages..self.batch.len() {
+            // SAFETY: `send`, which has filled the batch, has the arena still borrowed.
+            let rest = unsafe { self.batch.rest(index, gone) };
+            if let Some((to, datagrams)) = rest {
+                let waiting = Waiting::new(to, datagrams);
+                self.backlog.push(socket, number, waiting);
+            }
+            gone = 0;
         }
     }
 
-    /// Gives how many datagrams were taken, and whether the kernel's buffer is full.
-    fn send_batch(&mut self, descriptor: RawFd, count: usize) -> (usize, bool) {
-        // Only now: the vectors may have moved while they were added.
-        let mut vector = 0;
-        for header in &mut self.headers[..count] {
-            header.msg_hdr.msg_iov = &raw mut self.vectors[vector];
-            vector += header.msg_hdr.msg_iovlen;
-        }
-        let (mut next, mut sent) = (0, 0);
-        while next < count {
-            if self.one_by_one && self.headers[next].msg_hdr.msg_iovlen > 1 {
-                let (taken, is_full) = self.send_apart(descriptor, next);
-                sent += taken;
-                next += 1;
-                if is_full {
-                    return (sent, true);
-                }
-                continue;
-            }
-            match send_some(descriptor, &mut self.headers[next..count]) {
-                Ok(taken) => {
-                    let taken = next..next + taken;
-                    next = taken.end;
-                    let datagrams = |header: &libc::mmsghdr| header.msg_hdr.msg_iovlen;
-                    sent += self.headers[taken].iter().map(datagrams).sum::<usize>();
-                }
-                Err(libc::EAGAIN | libc::ENOBUFS) => return (sent, true),
-                Err(libc::EINTR) => {}
-                // No checksum offload on a device: it would refuse every message.
-                Err(libc::EIO) if self.headers[next].msg_hdr.msg_iovlen > 1 => {
-                    self.one_by_one = true;
-                }
-                // Longer than the path takes in one piece (kernels differ in the error): alone, each can be fragmented.
-                Err(libc::EMSGSIZE | libc::EINVAL) if self.headers[next].msg_hdr.msg_iovlen > 1 => {
-                    let (taken, is_full) = self.send_apart(descriptor, next);
-                    sent += taken;
-                    next += 1;
-                    if is_full {
-                        return (sent, true);
-                    }
-                }
-                // The first of the rest has no way: no route, a refused port, a forbidden address.
-                Err(_) => next += 1,
-            }
-        }
-        (sent, false)
+    fn keep(&mut self, socket: &UdpSocket, number: usize, progress: Progress) {
+        let Some(blocked) = progress.blocked else {
+            return;
+        };
+        self.keep_rest(socket, number, progress);
+        self.watch(number, blocked);
     }
 
-    /// Sends the datagrams of one message each for itself.
-    fn send_apart(&mut self, descriptor: RawFd, index: usize) -> (usize, bool) {
-        let together = self.headers[index].msg_hdr;
-        let mut sent = 0;
-        for datagram in 0..together.msg_iovlen {
-            let mut alone = self.headers[index];
-            // SAFETY: the message has that many vectors, one behind the other.
-            alone.msg_hdr.msg_iov = unsafe { together.msg_iov.add(datagram) };
-            alone.msg_hdr.msg_iovlen = 1;
-            alone.msg_hdr.msg_control = std::ptr::null_mut();
-            alone.msg_hdr.msg_controllen = 0;
-            match send_some(descriptor, std::slice::from_mut(&mut alone)) {
-                Ok(_) => sent += 1,
-                Err(libc::EAGAIN | libc::ENOBUFS) => return (sent, true),
-                Err(_) => {}
+    fn watch(&mut self, number: usize, blocked: Blocked) {
+        match blocked {
+            Blocked::Full => self.backlog.watch(number),
+            Blocked::NoMemory => self.backlog.unwatch(number),
+        }
+    }
+
+    /// Sends what waits, as far as the kernel takes it, and drops what has waited too long.
+    ///
+    /// # Errors
+    /// The kernel's, from asking which sockets have room.
+    pub fn resume(&mut self, now: Instant) -> io::Result<()> {
+        let ready = self.backlog.find_ready(now)?;
+        let mut batches = BATCHES_IN_A_ROW;
+        for &number in &ready {
+            while batches > 0 && self.resume_one(number) {
+                batches -= 1;
             }
         }
-        (sent, false)
+        self.backlog.give_back(ready);
+        Ok(())
+    }
+
+    /// Sends a batch of what waits for a socket. False: nothing is left of it, or the kernel takes no more.
+    fn resume_one(&mut self, number: usize) -> bool {
+        let Some((socket, messages)) = self.backlog.oldest(number) else {
+            return false;
+        };
+        self.batch.clear();
+        for message in messages.take(BATCH) {
+            // SAFETY: the backlog keeps the message until `left` below.
+            unsafe { self.batch.add(&message.to, message.datagrams()) };
+        }
+        let progress = self.batch.send(socket.as_raw_fd());
+        self.refused += progress.refused;
+        self.backlog
+            .left(number, progress.messages, progress.datagrams);
+        if let Some(blocked) = progress.blocked {
+            self.watch(number, blocked);
+        }
+        progress.blocked.is_none()
+    }
+
+    /// Whether something waits.
+    pub fn is_waiting(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// When `resume` is due, even if the descriptor is not readable.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.backlog.deadline()
+    }
+
+    /// What did not leave since the last time.
+    pub fn take_losses(&mut self) -> Losses {
+        Losses {
+            unsent: self.backlog.take_unsent(),
+            refused: std::mem::take(&mut self.refused),
+        }
     }
 }
 
-/// Gives how many messages were taken, at least one, or why the first was not.
-fn send_some(descriptor: RawFd, headers: &mut [libc::mmsghdr]) -> Result<usize, libc::c_int> {
-    // SAFETY: the headers point to the arena's bytes, borrowed by `send`, and to memory of the sender.
-    let taken = unsafe {
-        libc::sendmmsg(
-            descriptor,
-            headers.as_mut_ptr(),
-            headers.len() as libc::c_uint,
-            libc::MSG_DONTWAIT as _,
-        )
-    };
-    usize::try_from(taken)
-        .map(|taken| taken.max(1))
-        .map_err(|_| {
-            io::Error::last_os_error()
-                .raw_os_error()
-                .unwrap_or_default()
-        })
+impl AsRawFd for Sender {
+    /// Readable while the kernel has room for something that waits.
+    fn as_raw_fd(&self) -> RawFd {
+        self.backlog.as_raw_fd()
+    }
 }

@@ -35,7 +35,7 @@ fn arena(datagrams: &[Vec<u8>]) -> (Vec<u8>, Vec<Range<usize>>) {
 fn send_each(from: &UdpSocket, to: SocketAddr, datagrams: &[Vec<u8>]) -> usize {
     let (arena, places) = arena(datagrams);
     let messages = places.chunks(1).map(|datagrams| Message { to, datagrams });
-    Sender::default().send(from, &arena, messages)
+    Sender::new().unwrap().send(from, 0, &arena, messages)
 }
 
 #[test]
@@ -68,7 +68,9 @@ fn datagrams_of_one_message_arrive_one_by_one() {
             to: to.local_addr().unwrap(),
             datagrams: &places,
         };
-        let sent = Sender::default().send(&from, &arena, [message].into_iter());
+        let sent = Sender::new()
+            .unwrap()
+            .send(&from, 0, &arena, [message].into_iter());
         assert_eq!(sent, payloads.len());
         let received = receive_all(&to, payloads.len());
         assert!(received.iter().map(|(_, bytes)| bytes).eq(&payloads));
@@ -83,17 +85,39 @@ fn where_they_cannot_go_together_they_go_alone() {
     let payloads = equal_but_the_last();
     let (arena, places) = arena(&payloads);
     let target = to.local_addr().unwrap();
-    let mut sender = Sender::default();
+    let mut sender = Sender::new().unwrap();
     for _ in 0..2 {
         let message = Message {
             to: target,
             datagrams: &places,
         };
-        let sent = sender.send(&from, &arena, [message].into_iter());
+        let sent = sender.send(&from, 0, &arena, [message].into_iter());
         assert_eq!(sent, payloads.len());
         let received = receive_all(&to, payloads.len());
         assert!(received.iter().map(|(_, bytes)| bytes).eq(&payloads));
     }
+}
+
+#[test]
+fn a_destination_that_takes_no_message_in_one_piece_does_not_slow_the_others() {
+    let (from, to) = pair("127.0.0.1");
+    let (refused, _) = pair("127.0.0.1");
+    socket::set(refused.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+    let payloads = equal_but_the_last();
+    let (arena, places) = arena(&payloads);
+    let mut sender = Sender::new().unwrap();
+    let other = from.local_addr().unwrap();
+    let target = to.local_addr().unwrap();
+    for (socket, number, to) in [(&refused, 0, other), (&from, 1, target)] {
+        let message = Message {
+            to,
+            datagrams: &places,
+        };
+        let sent = sender.send(socket, number, &arena, [message].into_iter());
+        assert_eq!(sent, payloads.len());
+    }
+    let messages = |socket| Receiver::default().receive(socket, |_, _| {}).unwrap();
+    assert_eq!((messages(&from), messages(&to)), (payloads.len(), 1));
 }
 
 #[test]
@@ -106,7 +130,9 @@ fn a_datagram_without_a_way_does_not_hold_up_the_others() {
         to,
         datagrams: &places,
     });
-    let sent = Sender::default().send(&from, &arena, messages.into_iter());
+    let sent = Sender::new()
+        .unwrap()
+        .send(&from, 0, &arena, messages.into_iter());
     assert_eq!(sent, 1);
     assert_eq!(receive_all(&to, 1).len(), 1);
 }
@@ -156,7 +182,9 @@ fn the_kernel_tells_when_each_datagram_came() {
         to: target,
         datagrams: &places,
     };
-    Sender::default().send(&from, &arena, [message].into_iter());
+    Sender::new()
+        .unwrap()
+        .send(&from, 0, &arena, [message].into_iter());
     let seen = read(payloads.len());
     let after = unix_time();
     assert!(seen.iter().map(|(bytes, _)| bytes).eq(&payloads));

@@ -1,6 +1,7 @@
 //! Datagrams on their way out, gathered over a batch: one system call for those of one socket, and one message of it
 //! for those of one destination and length.
 
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 
@@ -36,21 +37,24 @@ pub struct Outbox {
     slots: Vec<Slot>,
     /// Where the datagrams are, in the order in which they are sent.
     places: Vec<Range<usize>>,
-    sender: net::Sender,
-}
-
-impl Default for Outbox {
-    fn default() -> Outbox {
-        Outbox {
-            arena: vec![0; SLOTS * SLOT_LEN].into_boxed_slice(),
-            slots: Vec::with_capacity(SLOTS),
-            places: Vec::with_capacity(SLOTS),
-            sender: net::Sender::default(),
-        }
-    }
+    /// What the kernel does not take now waits here.
+    pub sender: net::Sender,
 }
 
 impl Outbox {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn new() -> io::Result<Outbox> {
+        Ok(Outbox {
+            arena: vec![0; SLOTS * SLOT_LEN].into_boxed_slice(),
+            slots: Vec::with_capacity(SLOTS),
+            places: Vec::with_capacity(SLOTS),
+            sender: net::Sender::new()?,
+        })
+    }
+
     /// Adds a datagram, made of two parts. The caller flushes when `is_full`.
     pub fn push(&mut self, source: Source, to: SocketAddr, head: &[u8], body: &[u8]) {
         let (index, length) = (self.slots.len(), head.len() + body.len());
@@ -75,8 +79,9 @@ impl Outbox {
         self.slots.len() == SLOTS
     }
 
-    /// Sends everything. A socket that `socket_of` does not know any more takes its datagrams with it.
-    pub fn flush<'a>(&mut self, socket_of: impl Fn(Source) -> Option<&'a UdpSocket>) {
+    /// Sends everything. A socket that `socket_of` does not know any more takes its datagrams with it; of the others it gives
+    /// the poller's number too.
+    pub fn flush<'a>(&mut self, socket_of: impl Fn(Source) -> Option<(&'a UdpSocket, usize)>) {
         // The order of one destination's datagrams is that of their indices.
         self.slots
             .sort_unstable_by_key(|slot| (slot.source, slot.to, slot.index));
@@ -89,8 +94,9 @@ impl Outbox {
         for run in self.slots.chunk_by(|a, b| a.source == b.source) {
             let places = &self.places[start..start + run.len()];
             start += run.len();
-            if let Some(socket) = socket_of(run[0].source) {
-                self.sender.send(socket, &self.arena, messages(run, places));
+            if let Some((socket, number)) = socket_of(run[0].source) {
+                let messages = messages(run, places);
+                self.sender.send(socket, number, &self.arena, messages);
             }
         }
         self.slots.clear();
@@ -134,7 +140,7 @@ mod tests {
     fn datagrams_of_one_destination_and_length_leave_together_and_in_order() {
         let socket = net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let peers = [0, 1].map(|_| net::bind("127.0.0.1:0".parse().unwrap()).unwrap());
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new().unwrap();
         let lengths = [5, 5, 5, 3, 5, 7, 0, 7];
         for (number, length) in lengths.into_iter().enumerate() {
             for peer in &peers {
@@ -150,7 +156,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(together, [4, 1, 2, 1]);
-        outbox.flush(|_| Some(&socket));
+        outbox.flush(|_| Some((&socket, 0)));
         for peer in &peers {
             let mut receiver = net::Receiver::default();
             let mut seen = Vec::new();

@@ -34,9 +34,15 @@ pub enum Token {
     Relay(RelayKey),
     /// A connection.
     Stream(StreamKey),
+    /// The kernel has room for datagrams that wait to leave.
+    Room,
 }
 
 const KIND_SHIFT: u32 = 62;
+/// Of the kind of clients' sockets, which are few.
+const ROOM: u64 = (1 << KIND_SHIFT) - 1;
+/// Bytes that the kernel may queue each way for a relay, which has one client: a tenth of a second at 40 Mbit/s.
+const RELAY_BUFFER: i32 = 512 << 10;
 
 impl Token {
     /// As a number; the two highest bits are the kind, which versions of keys do not reach.
@@ -46,6 +52,7 @@ impl Token {
             Token::Listener(index) => (1, index as u64),
             Token::Relay(key) => (2, key.data().as_ffi()),
             Token::Stream(key) => (3, key.data().as_ffi()),
+            Token::Room => return ROOM,
         };
         kind << KIND_SHIFT | (value & !(3 << KIND_SHIFT))
     }
@@ -54,6 +61,7 @@ impl Token {
     pub fn of(number: u64) -> Token {
         let value = number & !(3 << KIND_SHIFT);
         match number >> KIND_SHIFT {
+            _ if number == ROOM => Token::Room,
             0 => Token::Clients(value as usize),
             1 => Token::Listener(value as usize),
             2 => Token::Relay(KeyData::from_ffi(value).into()),
@@ -87,6 +95,9 @@ pub struct Sockets {
     connections: usize,
     connections_per_address: usize,
     outbox: Outbox,
+    losses: net::Losses,
+    /// Messages that queues of relays had no room for which are closed by now.
+    dropped_by_closed: u64,
     dirty: Vec<StreamKey>,
     closing: Vec<StreamKey>,
 }
@@ -103,6 +114,11 @@ impl Sockets {
             let address = SocketAddr::new(ip, options.port);
             let problem = |error: io::Error| format!("cannot serve on UDP {address}: {error}");
             let clients = net::bind(address).map_err(problem)?;
+            if places.is_empty() {
+                for sentence in net::missing_buffers(&clients) {
+                    tracing::warn!("{sentence}");
+                }
+            }
             let token = Token::Clients(places.len()).number() as usize;
             poller.add(&clients, token).map_err(problem)?;
             let of_family = |announced: &&IpAddr| announced.is_ipv4() == ip.is_ipv4();
@@ -113,6 +129,11 @@ impl Sockets {
                 ports: Ports::new(options.relay_ports),
             });
         }
+        let outbox = Outbox::new().map_err(|error| error.to_string())?;
+        let token = Token::Room.number() as usize;
+        poller
+            .add(&outbox.sender, token)
+            .map_err(|error| error.to_string())?;
         Ok(Sockets {
             poller,
             places,
@@ -121,7 +142,9 @@ impl Sockets {
             per_address: HashMap::new(),
             connections: options.connections,
             connections_per_address: options.connections_per_address,
-            outbox: Outbox::default(),
+            outbox,
+            losses: net::Losses::default(),
+            dropped_by_closed: 0,
             dirty: Vec::new(),
             closing: Vec::new(),
         })
@@ -140,6 +163,15 @@ impl Sockets {
     /// Where datagrams of peers come to.
     pub fn relay(&self, key: RelayKey) -> Option<Rc<UdpSocket>> {
         self.relays.get(key).map(|relay| relay.socket.clone())
+    }
+
+    /// Where datagrams come to.
+    pub fn datagrams(&self, token: Token) -> Option<Rc<UdpSocket>> {
+        match token {
+            Token::Clients(place) => self.clients(place),
+            Token::Relay(key) => self.relay(key),
+            Token::Listener(_) | Token::Stream(_) | Token::Room => None,
+        }
     }
 
     /// Takes a connection, unless there are too many: then it is closed by not being kept.
@@ -190,20 +222,52 @@ impl Sockets {
     }
 
     /// Sends everything that was gathered, and gives the connections that are over to `each`.
-    pub fn flush(&mut self, now: Instant) -> Vec<StreamKey> {
+    ///
+    /// # Errors
+    /// The kernel's, from asking which sockets have room.
+    pub fn flush(&mut self, now: Instant) -> io::Result<Vec<StreamKey>> {
+        if self.outbox.sender.is_waiting() {
+            self.outbox.sender.resume(now)?;
+        }
         self.flush_datagrams();
         while let Some(key) = self.dirty.pop() {
             self.flush_stream(key, now);
         }
-        std::mem::take(&mut self.closing)
+        Ok(std::mem::take(&mut self.closing))
     }
 
     fn flush_datagrams(&mut self) {
         let (places, relays) = (&self.places, &self.relays);
         self.outbox.flush(|source| match source {
-            Source::Clients(place) => places.get(place).map(|place| &*place.clients),
-            Source::Relay(key) => relays.get(key).map(|relay| &*relay.socket),
+            Source::Clients(place) => {
+                let number = Token::Clients(place).number() as usize;
+                Some((&*places.get(place)?.clients, number))
+            }
+            Source::Relay(key) => {
+                let number = Token::Relay(key).number() as usize;
+                Some((&*relays.get(key)?.socket, number))
+            }
         });
+    }
+
+    /// When `flush` is due though nothing has come.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.outbox.sender.deadline()
+    }
+
+    /// The counts of what the kernel did not take or give, since the start, with their names.
+    pub fn kernel_counts(&mut self) -> [(&'static str, u64); 3] {
+        let new = self.outbox.sender.take_losses();
+        self.losses.unsent += new.unsent;
+        self.losses.refused += new.refused;
+        let clients = self.places.iter().map(|place| &place.clients);
+        let relays = self.relays.values().map(|relay| &relay.socket);
+        let dropped: u64 = clients.chain(relays).map(|socket| dropped(socket)).sum();
+        [
+            ("send_buffer", self.losses.unsent),
+            ("not_sendable", self.losses.refused),
+            ("receive_buffer", self.dropped_by_closed + dropped),
+        ]
     }
 
     /// Writes what waits for a connection, and asks the poller to tell when more can be written.
@@ -252,7 +316,7 @@ impl Sockets {
                     self.mark_dirty(key);
                 }
             }
-            Token::Listener(_) | Token::Relay(_) => {}
+            Token::Listener(_) | Token::Relay(_) | Token::Room => {}
         }
     }
 
@@ -267,7 +331,7 @@ impl Sockets {
         let own = match Token::of(client.socket) {
             Token::Clients(place) => Some(place),
             Token::Stream(key) => self.streams.get(key).map(|stream| stream.place),
-            Token::Listener(_) | Token::Relay(_) => None,
+            Token::Listener(_) | Token::Relay(_) | Token::Room => None,
         };
         let has_family = |&place: &usize| self.places[place].ip.is_ipv6() == ipv6;
         own.filter(has_family)
@@ -313,7 +377,8 @@ impl Wire for Sockets {
         let mut start = [0; 2];
         self.random(&mut start);
         let place = &mut self.places[index];
-        let bind = |port| net::bind(SocketAddr::new(place.ip, port)).ok();
+        let bind =
+            |port| net::bind_with_buffers(SocketAddr::new(place.ip, port), RELAY_BUFFER).ok();
         let taken = place.ports.take(
             u16::from_be_bytes(start),
             parity != Parity::Any,
@@ -339,6 +404,7 @@ impl Wire for Sockets {
         self.flush_datagrams();
         if let Some(relay) = self.relays.remove(relay) {
             self.places[relay.place].ports.set_used(relay.port, false);
+            self.dropped_by_closed += dropped(&relay.socket);
         }
     }
 
@@ -351,6 +417,31 @@ impl Wire for Sockets {
     fn random(&mut self, bytes: &mut [u8]) {
         if rand::fill(bytes).is_err() {
             tracing::error!("the machine has no randomness");
+        }
+    }
+}
+
+/// A kernel before 4.12 does not know.
+fn dropped(socket: &UdpSocket) -> u64 {
+    net::dropped_messages(socket).map_or(0, u64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_found_by_their_numbers() {
+        let key = KeyData::from_ffi((7 << 32) | 3);
+        for token in [
+            Token::Clients(0),
+            Token::Clients(63),
+            Token::Listener(2),
+            Token::Relay(key.into()),
+            Token::Stream(key.into()),
+            Token::Room,
+        ] {
+            assert_eq!(Token::of(token.number()), token);
         }
     }
 }

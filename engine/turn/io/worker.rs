@@ -31,6 +31,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Bytes that one read takes, with room for the start of a frame that came before.
 const READ_LEN: usize = 64 * 1024;
 
+/// How long listeners rest where the process has no descriptors: they come back only as others end.
+const LISTENERS_REST: Duration = Duration::from_secs(1);
+/// How long a socket that gave an error is not waited for. What comes meanwhile waits in the kernel.
+const SOCKETS_REST: Duration = Duration::from_millis(100);
+
 struct Listener {
     socket: TcpListener,
     place: usize,
@@ -43,6 +48,9 @@ pub struct Worker {
     sockets: Sockets,
     listeners: Vec<Listener>,
     rest: net::Rest,
+    /// Sockets of datagrams that are not waited for, because receiving gave an error.
+    troubles: net::Rest,
+    receive_errors: u64,
     tls: Tls,
     receiver: net::Receiver,
     buffer: Box<[u8]>,
@@ -85,7 +93,9 @@ fn open(options: Options) -> Result<(Worker, Bound), String> {
         server: Server::new(options.settings),
         sockets,
         listeners,
-        rest: net::Rest::default(),
+        rest: net::Rest::new(LISTENERS_REST),
+        troubles: net::Rest::new(SOCKETS_REST),
+        receive_errors: 0,
         tls,
         receiver: net::Receiver::default(),
         buffer: vec![0; READ_LEN].into_boxed_slice(),
@@ -109,7 +119,7 @@ pub fn run(mut worker: Worker, commands: &Receiver<Inbound>) -> io::Result<()> {
             if inbound.command == Command::Leave {
                 return Ok(());
             }
-            let answer = worker.obey(&inbound.command);
+            let answer = worker.obey(&inbound.command)?;
             // Control may have gone meanwhile.
             let _ = inbound.answer.send(answer);
         }
@@ -117,7 +127,7 @@ pub fn run(mut worker: Worker, commands: &Receiver<Inbound>) -> io::Result<()> {
             worker.take(token);
         }
         worker.end_what_is_due();
-        worker.flush();
+        worker.flush()?;
     }
 }
 
@@ -137,35 +147,45 @@ impl Worker {
 
     fn next_timeout(&self) -> Option<Duration> {
         let look = self.looks.peek().map(|Reverse((at, _))| *at);
-        let due = [self.server.next_timeout(), look, self.rest.until()]
-            .into_iter()
+        let due = [
+            self.server.next_timeout(),
+            look,
+            self.rest.until(),
+            self.troubles.until(),
+            self.sockets.deadline(),
+        ];
+        due.into_iter()
             .flatten()
-            .min();
-        due.map(|due| due.saturating_duration_since(Instant::now()))
+            .min()
+            .map(|due| due.saturating_duration_since(Instant::now()))
     }
 
-    fn obey(&mut self, command: &Command) -> String {
+    fn obey(&mut self, command: &Command) -> io::Result<String> {
         match command {
             Command::Media(addresses) => self.server.set_media(addresses.clone()),
             Command::Revoke(name, until) => {
                 self.server.revoke(name, *until, now(), &mut self.sockets);
-                self.flush();
+                self.flush()?;
             }
             Command::Status => {
                 let counters = self.server.counters().list();
+                let kernel = self.sockets.kernel_counts().into_iter();
+                let errors = [("receive_errors", self.receive_errors)];
                 let counters: Vec<String> = counters
+                    .chain(kernel)
+                    .chain(errors)
                     .map(|(name, count)| format!("{name} {count}"))
                     .collect();
                 let (allocations, connections) =
                     (self.server.allocations(), self.sockets.streams.len());
                 let counters = counters.join(" ");
-                return format!(
+                return Ok(format!(
                     "ok allocations {allocations} connections {connections} {counters}"
-                );
+                ));
             }
             Command::Leave => {}
         }
-        "ok".to_owned()
+        Ok("ok".to_owned())
     }
 
     fn take(&mut self, token: Token) {
@@ -173,6 +193,8 @@ impl Worker {
             Token::Clients(place) => self.take_from_clients(place),
             Token::Relay(key) => self.take_from_peers(key),
             Token::Listener(index) => self.accept(index),
+            // All turns end with sending.
+            Token::Room => {}
             Token::Stream(key) => {
                 self.sockets.flush_stream(key, Instant::now());
                 if !self.take_from_stream(key) {
@@ -197,7 +219,7 @@ impl Worker {
                 };
                 server.handle_client(now, client, datagram, sockets);
             });
-            if !self.goes_on(received) {
+            if !self.goes_on(Token::Clients(place), received) {
                 return;
             }
         }
@@ -214,19 +236,44 @@ impl Worker {
             let received = self.receiver.receive(&socket, |peer, datagram| {
                 server.handle_peer(now, key, peer, datagram, sockets);
             });
-            if !self.goes_on(received) {
+            if !self.goes_on(Token::Relay(key), received) {
                 return;
             }
         }
     }
 
-    fn goes_on(&self, received: io::Result<usize>) -> bool {
+    fn goes_on(&mut self, token: Token, received: io::Result<usize>) -> bool {
         match received {
             Ok(count) => count == net::BATCH,
-            // One socket's trouble must not end the relays on the others.
             Err(error) => {
-                tracing::warn!(%error, "receiving");
+                self.receive_errors += 1;
+                self.note_trouble(token, &error, Instant::now());
                 false
+            }
+        }
+    }
+
+    /// One socket's trouble must not end the relays on the others, nor be reported without end.
+    fn note_trouble(&mut self, token: Token, error: &io::Error, now: Instant) {
+        let Some(socket) = self.sockets.datagrams(token) else {
+            return;
+        };
+        let number = token.number() as usize;
+        let poller = self.sockets.poller();
+        if self.troubles.begin(poller, &*socket, number, now) {
+            let errors = self.receive_errors;
+            tracing::warn!(%error, errors, "receiving");
+        }
+    }
+
+    fn end_troubles(&mut self, now: Instant) {
+        for number in self.troubles.end(now) {
+            let token = Token::of(number as u64);
+            let Some(socket) = self.sockets.datagrams(token) else {
+                continue;
+            };
+            if let Err(error) = self.sockets.poller().add(&*socket, number) {
+                self.note_trouble(token, &error, now);
             }
         }
     }
@@ -253,9 +300,10 @@ impl Worker {
     }
 
     fn rest(&mut self, index: usize, error: &io::Error, now: Instant) {
-        tracing::warn!(%error, "accepting");
         let listener = &self.listeners[index].socket;
-        self.rest.begin(self.sockets.poller(), listener, index, now);
+        if self.rest.begin(self.sockets.poller(), listener, index, now) {
+            tracing::warn!(%error, "accepting");
+        }
     }
 
     fn end_rest(&mut self, now: Instant) {
@@ -329,6 +377,7 @@ impl Worker {
         let now = now();
         self.server.handle_timeout(now, &mut self.sockets);
         self.end_rest(now.instant);
+        self.end_troubles(now.instant);
         while let Some(&Reverse((at, key))) = self.looks.peek()
             && at <= now.instant
         {
@@ -350,10 +399,11 @@ impl Worker {
         }
     }
 
-    fn flush(&mut self) {
-        for key in self.sockets.flush(Instant::now()) {
+    fn flush(&mut self) -> io::Result<()> {
+        for key in self.sockets.flush(Instant::now())? {
             self.close(key);
         }
+        Ok(())
     }
 
     fn close(&mut self, key: StreamKey) {
