@@ -1,6 +1,9 @@
 //! DTLS 1.2 and 1.3 (RFC 6347, RFC 9147) as far as WebRTC needs it: a handshake that ends in keys for SRTP
 //! (RFC 5764), and application data, which is SCTP's (RFC 8261).
 //!
+//! Before the keys are there anybody who knows the peer's address can write records: what a handshake sees of them is decided here
+//! (`contenders`, `server_gate`, `client_gate`), and none of them ends it.
+//!
 //! The only folder that knows the crate `dimpl`.
 
 use std::collections::VecDeque;
@@ -12,7 +15,21 @@ use bytes::Bytes;
 
 use crate::srtp;
 
-mod profile_preference;
+mod assembly;
+mod association;
+mod client_gate;
+mod client_hello;
+mod contenders;
+mod records;
+mod server_gate;
+mod server_hello;
+#[cfg(test)]
+mod tests;
+
+use association::{Association, Outcome};
+use client_gate::ClientGate;
+pub use client_hello::ClientRandom;
+use contenders::Contenders;
 
 /// Our certificate, made at start and used by all sessions of all workers.
 #[derive(Clone)]
@@ -81,6 +98,15 @@ pub enum HashAlgorithm {
 }
 
 impl Fingerprint {
+    /// Whether it is that of the first certificate in a Certificate message of DTLS 1.2 (RFC 5246 section 7.4.2).
+    fn is_of_first(&self, body: &[u8]) -> bool {
+        let Some((&[_, _, _, high, middle, low], rest)) = body.split_first_chunk::<6>() else {
+            return false;
+        };
+        let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+        rest.get(..length).is_some_and(|first| self.matches(first))
+    }
+
     fn matches(&self, certificate: &[u8]) -> bool {
         let algorithm = match self.algorithm {
             HashAlgorithm::Sha256 => &digest::SHA256,
@@ -104,7 +130,7 @@ pub enum DtlsEvent {
     },
     /// The handshake is done with a peer that has no use for SRTP: application data is all that it sends.
     WithoutSrtp,
-    /// The handshake failed, the certificate is another one's, or the peer said goodbye.
+    /// Our handshake as client failed, the certificate is another one's, or the peer said goodbye.
     Closed,
 }
 
@@ -113,25 +139,20 @@ pub struct Dtls {
     state: State,
     role: Role,
     fingerprint: Fingerprint,
-    peer_verified: bool,
-    keys: Option<(dimpl::KeyingMaterial, dimpl::SrtpProfile)>,
-    /// Set for one `poll` when the handshake is done.
-    connected: bool,
-    said_goodbye: bool,
     /// Application data of the verified peer; bounded by dimpl's receive queue and taken after each datagram.
     received: VecDeque<Bytes>,
     timeout: Option<Instant>,
 }
 
 enum State {
-    /// As server before the peer's ClientHello is whole: the version is not chosen yet.
-    Listening(profile_preference::FirstFlight),
-    Running(Box<dimpl::Dtls>),
+    /// As server, before a handshake is done.
+    Answering(Contenders),
+    /// As client, before it is.
+    Asking(Box<(Association, ClientGate)>),
+    /// With the random of the client's first message, where we are the server.
+    Running(Association, Option<ClientRandom>),
     Closed,
 }
-
-/// Records of WebRTC peers fit into a datagram; a larger one gets a buffer of its own.
-const RECORD_BUFFER: usize = 2048;
 
 impl Dtls {
     /// A connection that has not begun.
@@ -142,25 +163,18 @@ impl Dtls {
         now: Instant,
     ) -> Dtls {
         let state = match role {
-            Role::Passive => State::Listening(profile_preference::FirstFlight::default()),
+            Role::Passive => State::Answering(Contenders::default()),
             Role::Active => {
-                let mut inner = dimpl::Dtls::new_auto(
-                    certificate.config.clone(),
-                    certificate.inner.clone(),
-                    now,
-                );
+                let (config, own) = (certificate.config.clone(), certificate.inner.clone());
+                let mut inner = dimpl::Dtls::new_auto(config, own, now);
                 inner.set_active(true);
-                State::Running(Box::new(inner))
+                State::Asking(Box::new((Association::new(inner), ClientGate::default())))
             }
         };
         Dtls {
             state,
             role,
             fingerprint,
-            peer_verified: false,
-            keys: None,
-            connected: false,
-            said_goodbye: false,
             received: VecDeque::new(),
             timeout: (role == Role::Active).then_some(now),
         }
@@ -168,44 +182,37 @@ impl Dtls {
 
     /// Takes a datagram of records from an address that ICE validated.
     pub fn handle_datagram(&mut self, certificate: &Certificate, now: Instant, datagram: &[u8]) {
-        if let State::Listening(flight) = &mut self.state {
-            let Some(version) = flight.add(datagram) else {
-                return;
-            };
-            let config = certificate.config.clone();
-            let own = certificate.inner.clone();
-            let mut inner = match version {
-                profile_preference::Version::Any => dimpl::Dtls::new_auto(config, own, now),
-                profile_preference::Version::Dtls12 => dimpl::Dtls::new_12(config, own, now),
-            };
-            let records = flight.take();
-            let begun = inner.handle_timeout(now).is_ok()
-                && records
-                    .iter()
-                    .all(|record| inner.handle_packet(record).is_ok());
-            self.state = if begun {
-                State::Running(Box::new(inner))
-            } else {
-                State::Closed
-            };
-            return;
-        }
-        if let State::Running(inner) = &mut self.state {
-            let handled = inner
-                .handle_timeout(now)
-                .and_then(|()| inner.handle_packet(datagram));
-            if handled.is_err() {
-                self.state = State::Closed;
+        let fingerprint = &self.fingerprint;
+        match &mut self.state {
+            State::Answering(contenders) => {
+                contenders.take(certificate, fingerprint, now, datagram);
             }
+            State::Asking(asking) => {
+                let (association, gate) = &mut **asking;
+                if association.has_sent() {
+                    for admitted in gate.admit(now, fingerprint, datagram) {
+                        association.take(now, &admitted);
+                    }
+                }
+            }
+            State::Running(association, _) => association.take(now, datagram),
+            State::Closed => {}
         }
     }
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let State::Running(inner) = &mut self.state
-            && inner.handle_timeout(now).is_err()
-        {
-            self.state = State::Closed;
+        match &mut self.state {
+            State::Answering(contenders) => contenders.handle_timeout(now),
+            State::Asking(asking) => {
+                let (association, gate) = &mut **asking;
+                match gate.admit_retry(now) {
+                    Some(request) => association.take(now, &request),
+                    None => association.handle_timeout(now),
+                }
+            }
+            State::Running(association, _) => association.handle_timeout(now),
+            State::Closed => {}
         }
     }
 
@@ -214,11 +221,22 @@ impl Dtls {
         self.timeout
     }
 
+    /// Whether a handshake with this random has begun, or is done.
+    pub fn knows(&self, random: &ClientRandom) -> bool {
+        match &self.state {
+            State::Answering(contenders) => contenders.knows(random),
+            State::Running(_, known) => known.as_ref() == Some(random),
+            State::Asking(_) | State::Closed => false,
+        }
+    }
+
     /// Says goodbye; `poll` gives the record to send.
     pub fn close(&mut self) {
-        if let State::Running(inner) = &mut self.state {
-            // A connection that cannot be closed any more is closed.
-            let _ = inner.close();
+        match &mut self.state {
+            State::Answering(contenders) => contenders.close(),
+            State::Asking(asking) => asking.0.close(),
+            State::Running(association, _) => association.close(),
+            State::Closed => {}
         }
     }
 
@@ -229,78 +247,78 @@ impl Dtls {
 
     /// Protects application data and gives the datagrams to `send`; nothing happens before the handshake is done.
     pub fn send_data(&mut self, data: &[u8], send: impl FnMut(&[u8])) {
-        if let State::Running(inner) = &mut self.state
-            && self.peer_verified
-            && inner.send_application_data(data).is_ok()
+        if let State::Running(association, _) = &mut self.state
+            && association.protect(data)
         {
-            self.drain(send);
+            association.drain(&self.fingerprint, &mut self.received, send);
+            self.timeout = association.next_timeout();
         }
     }
 
     /// Drains what is to be sent into `send` and tells what happened.
     pub fn poll(&mut self, send: impl FnMut(&[u8])) -> Option<DtlsEvent> {
-        self.drain(send);
-        match self.state {
-            State::Listening(_) => return None,
-            State::Running(_) => {}
-            State::Closed => {
-                self.timeout = None;
-                return Some(DtlsEvent::Closed);
+        let outcome = self.drain(send);
+        let (timeout, has_ended) = match &self.state {
+            State::Answering(contenders) => (contenders.next_timeout(), false),
+            State::Asking(asking) => {
+                let due = [asking.0.next_timeout(), asking.1.next_timeout()];
+                (due.into_iter().flatten().min(), asking.0.has_ended())
             }
-        }
-        let mut closed = self.said_goodbye;
-        if let Some((material, profile)) = self.keys.take() {
-            // Keys of a peer that is not the described one are worth nothing (RFC 5763 section 5).
-            self.connected = false;
-            match self.peer_verified.then(|| self.split(&material, profile)) {
-                Some(Some(keys)) => return Some(keys),
-                _ => closed = true,
-            }
-        } else if std::mem::take(&mut self.connected) {
-            match self.peer_verified {
-                true => return Some(DtlsEvent::WithoutSrtp),
-                false => closed = true,
-            }
-        }
-        if closed {
+            State::Running(association, _) => (association.next_timeout(), association.has_ended()),
+            State::Closed => (None, true),
+        };
+        self.timeout = timeout;
+        let event = match outcome {
+            Some(Outcome::Done(Some((material, profile)))) => self.split(&material, profile),
+            Some(Outcome::Done(None)) => Some(DtlsEvent::WithoutSrtp),
+            Some(Outcome::Stranger) => None,
+            None if has_ended => None,
+            None => return None,
+        };
+        if event.is_none() {
             self.state = State::Closed;
             self.timeout = None;
-            return Some(DtlsEvent::Closed);
         }
-        None
+        Some(event.unwrap_or(DtlsEvent::Closed))
     }
 
-    fn drain(&mut self, mut send: impl FnMut(&[u8])) {
-        let State::Running(inner) = &mut self.state else {
-            return;
-        };
-        let mut usual = [0; RECORD_BUFFER];
-        let mut large = Vec::new();
-        loop {
-            let buffer = if large.is_empty() {
-                &mut usual[..]
-            } else {
-                &mut large[..]
-            };
-            match inner.poll_output(buffer) {
-                dimpl::Output::Packet(record) => send(record),
-                dimpl::Output::BufferTooSmall { needed } => large = vec![0; needed],
-                dimpl::Output::Timeout(at) => {
-                    self.timeout = Some(at);
-                    return;
+    /// Tells what a handshake came to that is done now.
+    fn drain(&mut self, mut send: impl FnMut(&[u8])) -> Option<Outcome> {
+        let Dtls {
+            state,
+            fingerprint,
+            received,
+            ..
+        } = self;
+        let mut outcome = None;
+        match state {
+            State::Answering(contenders) => {
+                let done = contenders.drain(|association, may_speak| {
+                    association.drain(fingerprint, received, |record| {
+                        if may_speak {
+                            send(record);
+                        }
+                    });
+                    outcome = association.outcome();
+                    outcome.is_some()
+                });
+                if let Some((association, random)) = done {
+                    *state = State::Running(association, Some(random));
                 }
-                dimpl::Output::Connected => self.connected = true,
-                dimpl::Output::PeerCert(der) => self.peer_verified = self.fingerprint.matches(der),
-                dimpl::Output::KeyingMaterial(material, profile) => {
-                    self.keys = Some((material, profile));
-                }
-                dimpl::Output::ApplicationData(data) if self.peer_verified => {
-                    self.received.push_back(Bytes::copy_from_slice(data));
-                }
-                dimpl::Output::CloseNotify => self.said_goodbye = true,
-                _ => {}
             }
+            State::Asking(asking) => {
+                asking.0.drain(fingerprint, received, send);
+                outcome = asking.0.outcome();
+                if outcome.is_some()
+                    && let State::Asking(asking) = std::mem::replace(state, State::Closed)
+                {
+                    *state = State::Running(asking.0, None);
+                }
+            }
+            State::Running(association, _) => association.drain(fingerprint, received, send),
+            State::Closed => {}
         }
+        outcome
     }
 
     fn split(&self, material: &[u8], profile: dimpl::SrtpProfile) -> Option<DtlsEvent> {

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 pub use is::Protocol;
 use is::stun::{StunMessage, StunPacket};
-use is::{Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
+use is::{IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
 
 mod addressee;
+mod candidate;
 mod message;
 mod ways;
 
 pub use addressee::{Addressee, TransactionId, addressee, transaction_of_request};
+pub use candidate::RemoteCandidate;
+use candidate::local_candidate;
 use ways::{Way, Ways};
 
 /// A username fragment and its password (RFC 8445 section 5.3).
@@ -35,15 +38,6 @@ pub enum IceRole {
     Lite,
     /// Sends checks and nominates; gives way to a peer that is full and controlling too, if chance says so.
     Full,
-}
-
-/// An address at which the peer says that it receives.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RemoteCandidate {
-    /// UDP.
-    pub address: SocketAddr,
-    /// 1 to 2^31 - 1 (RFC 8445 section 5.1.2).
-    pub priority: u32,
 }
 
 /// What came of a check or of time passing.
@@ -179,17 +173,7 @@ impl Ice {
             if !self.known.contains(&candidate.address) && self.known.len() < MAX_KNOWN {
                 self.known.push(candidate.address);
                 self.named.push(candidate.address);
-                self.agent.add_remote_candidate(Candidate::from_parts(
-                    "remote".to_owned(),
-                    1,
-                    Protocol::Udp,
-                    candidate.priority,
-                    candidate.address,
-                    CandidateKind::Host,
-                    None,
-                    None,
-                    None,
-                ));
+                self.agent.add_remote_candidate(candidate.read());
             }
         }
     }
@@ -488,27 +472,6 @@ impl Ice {
             _ => false,
         }
     }
-}
-
-/// Priority of a candidate for which the crate calculates none: a host's of any other protocol than UDP (RFC 6544 section 4.2).
-const LOCAL_PRIORITY: u32 = (90 << 24) + 255;
-
-/// The agent finds our socket by this address and tells it to nobody: what peers are told is control's. So an address is
-/// good here that no peer could use, such as that of all interfaces, where peers are told an announced one.
-fn local_candidate(address: SocketAddr, protocol: Protocol) -> Candidate {
-    Candidate::host(address, protocol).unwrap_or_else(|_| {
-        Candidate::from_parts(
-            "local".to_owned(),
-            1,
-            protocol,
-            LOCAL_PRIORITY,
-            address,
-            CandidateKind::Host,
-            None,
-            None,
-            None,
-        )
-    })
 }
 
 fn credentials(ours: &Credentials) -> IceCreds {

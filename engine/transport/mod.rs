@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::dtls::{Certificate, Dtls, DtlsEvent, Fingerprint, Role};
+use crate::dtls::{Certificate, ClientRandom, Dtls, DtlsEvent, Fingerprint, Role};
 use crate::ice::{
     Credentials, Ice, IceEvent, IceRole, Protocol, RemoteCandidate, TransactionId,
     transaction_of_request,
@@ -18,7 +18,7 @@ mod successor;
 
 use early::Early;
 pub use path::{Path, TCP, protocol_of};
-use successor::{ClientRandom, Successor, client_random};
+use successor::{Successor, client_random};
 
 /// A peer that said goodbye may begin another association at once; else it is gone.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -78,7 +78,7 @@ pub struct Transport {
     settings: TransportSettings,
     ice: Ice,
     dtls: Dtls,
-    /// Present once the handshake is done, with a peer that speaks SRTP.
+    /// Present once the handshake is done, if the peer speaks SRTP.
     pub keys: Option<Keys>,
     /// Present once one was nominated.
     pub path: Option<Path>,
@@ -209,7 +209,7 @@ impl Transport {
         }
     }
 
-    /// Takes a STUN message that came to our address `local`. False when it was not the peer's; else its media is welcome too.
+    /// Takes a STUN message that came to our address `local`. False when it was not the peer's; else its media is welcome.
     pub fn handle_stun(
         &mut self,
         certificate: &Certificate,
@@ -275,8 +275,7 @@ impl Transport {
         datagram: &[u8],
     ) {
         if !self.is_proven(local, path, now) {
-            self.early.keep(path, datagram);
-            return;
+            return self.early.keep(path, datagram);
         }
         if let Some(successor) = self.successor.as_mut().filter(|next| next.path == path) {
             successor.dtls.handle_datagram(certificate, now, datagram);
@@ -285,10 +284,11 @@ impl Transport {
         if self.settings.role == Role::Passive
             && let Some(random) = client_random(datagram)
         {
-            let (from, known) = *self.handshake.get_or_insert((path, random));
+            let (from, first) = *self.handshake.get_or_insert((path, random));
+            let is_new = first != random && !self.dtls.knows(&random);
             // From the same address it would take the running association's records: only after a goodbye.
             let may_begin = from != path || self.farewell_until.is_some();
-            if known != random && may_begin && self.successor.is_none() {
+            if is_new && may_begin && self.successor.is_none() {
                 let mut next = Successor::new(certificate, &self.settings, path, random, now);
                 next.dtls.handle_datagram(certificate, now, datagram);
                 self.successor = Some(next);

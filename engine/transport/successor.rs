@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Path, TransportSettings};
-use crate::dtls::{Certificate, Dtls, DtlsEvent};
+use crate::dtls::{Certificate, ClientRandom, Dtls, DtlsEvent};
 
 /// How long a handshake may take before its attempt is forgotten.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,17 +57,38 @@ impl Successor {
     }
 }
 
-/// The random of a handshake's first message, by which handshakes are told apart: one that is sent again, on
-/// whichever path, has the same.
-pub type ClientRandom = [u8; 32];
-
-/// Where it stands: behind a record's header (13 bytes), a message's (12) and the version (RFC 6347 section 4.2.2,
+/// Where the random is: behind a record's header (13 bytes), a message's (12) and the version (RFC 6347 section 4.2.2,
 /// RFC 5246 section 7.4.1.2; DTLS 1.3 writes the same).
 const RANDOM: usize = 27;
 
-/// Reads it from a datagram that begins with a ClientHello: a handshake record of epoch 0.
+/// Reads it from a datagram that begins with the begin of a ClientHello: a handshake record of epoch 0.
 pub fn client_random(datagram: &[u8]) -> Option<ClientRandom> {
-    let [22, _, _, 0, 0, _, _, _, _, _, _, _, _, 1, ..] = datagram else {
+    let [
+        22,
+        _,
+        _,
+        0,
+        0,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        1,
+        _,
+        _,
+        _,
+        _,
+        _,
+        0,
+        0,
+        0,
+        ..,
+    ] = datagram
+    else {
         return None;
     };
     datagram.get(RANDOM..)?.first_chunk().copied()

@@ -68,3 +68,39 @@ fn a_client_hello_that_leads_nowhere_changes_nothing() {
     let table = lab.table(subscriber);
     lab.request(peer::apply(table)).unwrap();
 }
+
+/// Somebody writes from the peer's address: before its handshake, and again within it.
+#[test]
+fn forged_records_in_plain_keep_no_peer_out() {
+    let header = |kind: u8, body: &[u8]| {
+        let head = [kind, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, body.len() as u8];
+        [&head[..], body].concat()
+    };
+    let message = |kind: u8, total: [u8; 3], bytes: &[u8]| {
+        let length = [0, 0, bytes.len() as u8];
+        let parts = [&[kind], &total[..], &[0; 5], &length, bytes];
+        header(22, &parts.concat())
+    };
+    let mut forged = vec![header(21, &[2, 40]), header(21, &[1, 0]), header(20, &[1])];
+    forged.extend([header(23, b"data"), header(26, &[0, 0])]);
+    for kind in 0..=25 {
+        forged.push(message(kind, [0, 0, 0], &[]));
+        forged.push(message(kind, [0, 0, 90], &[1; 90]));
+        forged.push(message(kind, [255, 255, 255], &[1; 90]));
+    }
+    for records in forged.chunks(1).chain([&forged[..]]) {
+        let mut lab = Laboratory::new();
+        let publisher = lab.join("publisher", |table| {
+            table.publications.push(peer::publication(Codec::Opus));
+        });
+        let subscriber = lab.introduce(9100, "subscriber", |table| {
+            table.subscriptions.push(peer::subscription());
+        });
+        lab.check_again(subscriber);
+        for record in records {
+            lab.deliver(subscriber, record);
+        }
+        lab.handshake(subscriber);
+        assert_eq!(sound(&mut lab, publisher, subscriber, 1), 1);
+    }
+}
