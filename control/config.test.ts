@@ -16,6 +16,7 @@ test('an empty environment gives every default, and every default is a usable va
     workers: 1,
     demo: true,
     iceTcp: true,
+    dtls: 'cheapest',
     metrics: 'local',
   });
   const defaults = Object.fromEntries(Object.entries(settings).map(([name, one]) => [name, one.default]));

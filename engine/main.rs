@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use switchyard_engine::core::{Engine, EngineConfig};
 use switchyard_engine::dispatch::dispatch;
-use switchyard_engine::dtls::Certificate;
+use switchyard_engine::dtls::{Answers, Certificate};
 use switchyard_engine::ice::Protocol;
 use switchyard_engine::link::Server;
 use switchyard_engine::tcp::{self, Tcp};
@@ -23,13 +23,14 @@ use tracing_subscriber::EnvFilter;
 
 const USAGE: &str = "\
 usage: switchyard-engine --socket PATH --port N --listen IP[,IP...] [--announce IP[,IP...]]
-                         [--tcp on|off] [--workers N]
+                         [--tcp on|off] [--dtls newest|cheapest] [--workers N]
 
   --socket    Unix socket on which control attaches
   --port      UDP port for media, of the first worker: the next one has the next port; 0 lets the kernel choose
   --listen    addresses to receive media on
   --announce  addresses that peers are told instead, where a NAT stands before the machine
   --tcp       whether peers may connect by TCP to the same ports (ICE-TCP); off unless said
+  --dtls      in which version clients are answered: the newest, or (unless said) the one in which AES-GCM wins
   --workers   threads that forward, each with ports of its own; 1 unless said";
 
 const PORT_ATTEMPTS: usize = 16;
@@ -42,6 +43,7 @@ struct Arguments {
     announce: Vec<IpAddr>,
     tcp: bool,
     workers: u16,
+    answers: Answers,
 }
 
 /// More than any machine has cores for.
@@ -93,7 +95,7 @@ struct Prepared {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let certificate = Certificate::generate()?;
+    let certificate = Certificate::generate()?.answering(arguments.answers);
     let mut posts = Vec::new();
     let mut prepared = Vec::new();
     for number in 0..arguments.workers {
@@ -233,6 +235,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     let (mut socket, mut port, mut listen, mut announce) = (None, None, Vec::new(), Vec::new());
     let mut tcp = false;
     let mut workers = 1;
+    let mut answers = Answers::default();
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or(format!("{name} needs a value"))?;
         match name.as_str() {
@@ -248,6 +251,13 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
                     "on" => true,
                     "off" => false,
                     _ => return Err(format!("--tcp: neither on nor off: {value}")),
+                }
+            }
+            "--dtls" => {
+                answers = match value.as_str() {
+                    "newest" => Answers::Newest,
+                    "cheapest" => Answers::Cheapest,
+                    _ => return Err(format!("--dtls: neither newest nor cheapest: {value}")),
                 }
             }
             "--workers" => {
@@ -279,6 +289,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         announce,
         tcp,
         workers,
+        answers,
     })
 }
 
@@ -313,6 +324,7 @@ mod tests {
             ("--socket /tmp/x --port 7 --listen here", "here"),
             ("--port 7 --listen ::1", "--socket"),
             ("--socket /tmp/x --port 7 --listen ::1 --tcp yes", "--tcp"),
+            ("--socket /tmp/x --port 7 --listen ::1 --dtls 1.2", "--dtls"),
             ("--colour blue", "--colour"),
             ("--port", "--port"),
             (

@@ -23,6 +23,7 @@ beforeEach(async () => {
     dataDir: directory,
     mediaPort: 0,
     iceTcp: false,
+    dtls: 'cheapest',
     listen: [],
     announce: [],
     workers: 1,

@@ -46,6 +46,7 @@ export interface SupervisorOptions {
   readonly dataDir: string;
   readonly mediaPort: number;
   readonly iceTcp: boolean;
+  readonly dtls: string;
   readonly listen: readonly string[];
   readonly announce: readonly string[];
   readonly workers: number;
@@ -135,6 +136,8 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
       options.listen.join(','),
       '--tcp',
       options.iceTcp ? 'on' : 'off',
+      '--dtls',
+      options.dtls,
       '--workers',
       String(options.workers),
     ];

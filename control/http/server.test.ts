@@ -26,6 +26,7 @@ async function startControl(): Promise<void> {
     dataDir,
     mediaPort: 0,
     iceTcp: true,
+    dtls: 'cheapest',
     workers: 1,
     listen: [],
     announce: [],

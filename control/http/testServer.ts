@@ -57,6 +57,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     enginePath: '/nowhere',
     mediaPort: 0,
     iceTcp: true,
+    dtls: 'cheapest',
     workers: 1,
     listen: [],
     announce: [],

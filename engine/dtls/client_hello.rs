@@ -1,13 +1,13 @@
-//! What a ClientHello offers (RFC 6347 section 4.2.1, RFC 9147 section 5.3), and which version of DTLS to answer with.
+//! What a ClientHello offers (RFC 6347 section 4.2.1, RFC 9147 section 5.3), and in which version of DTLS AES-GCM wins.
 //!
 //! AES-GCM costs a quarter of AES-CM with HMAC-SHA1. As a DTLS 1.2 server `dimpl` prefers GCM, as a 1.3 server it takes the
 //! first profile of the client's list, and that list often begins with AES-CM. A client that lists AES-CM before GCM and
-//! speaks 1.2 as well gets 1.2, everybody else gets the newest version.
+//! speaks 1.2 as well gets AES-GCM in 1.2 only.
 
-/// Which versions of DTLS to answer with.
+/// In which version of DTLS the cheapest profile wins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Version {
-    /// The newest that both sides have.
+    /// In any.
     Any,
     /// DTLS 1.2.
     Dtls12,
@@ -29,7 +29,7 @@ pub type ClientRandom = [u8; 32];
 pub struct ClientHello {
     /// Which handshake it belongs to.
     pub random: ClientRandom,
-    /// What to answer with.
+    /// Where the cheapest profile wins.
     pub version: Version,
 }
 

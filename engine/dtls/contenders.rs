@@ -8,7 +8,7 @@ use super::association::Association;
 use super::client_hello::{self, ClientHello, ClientRandom, Version};
 use super::records::{Message, Piece, pieces};
 use super::server_gate::ServerGate;
-use super::{Certificate, Fingerprint};
+use super::{Answers, Certificate, Fingerprint};
 
 const CLIENT_HELLO: u8 = 1;
 /// Handshakes at a time.
@@ -96,9 +96,9 @@ impl Contenders {
             self.handshakes.remove(0);
         }
         let (config, own) = (certificate.config.clone(), certificate.inner.clone());
-        let inner = match hello.version {
-            Version::Any => dimpl::Dtls::new_auto(config, own, now),
-            Version::Dtls12 => dimpl::Dtls::new_12(config, own, now),
+        let inner = match (hello.version, certificate.answers) {
+            (Version::Dtls12, Answers::Cheapest) => dimpl::Dtls::new_12(config, own, now),
+            _ => dimpl::Dtls::new_auto(config, own, now),
         };
         let mut association = Association::new(inner);
         association.take(now, &message.datagram());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::records::Message;
-use super::{Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
+use super::{Answers, Certificate, Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role, State};
 
 /// How the peer speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -275,6 +275,32 @@ fn handshakes_of_all_versions_are_done_in_both_roles() {
             let mut lab = Laboratory::new(version, role);
             assert!(lab.run(|_| Vec::new()), "{version:?} {role:?}");
         }
+    }
+}
+
+/// As Chromium's: AES-CM before AES-GCM, and both versions.
+#[test]
+fn the_operator_says_which_version_a_client_gets_that_prefers_aes_cm() {
+    let mut hello = messages_of_others(Version::Auto).remove(0);
+    let use_srtp = [0, 14, 0, 9, 0, 6];
+    let at = hello.body.windows(6).position(|six| six == use_srtp);
+    let profiles = at.expect("three profiles") + 6;
+    hello.body[profiles..profiles + 6].copy_from_slice(&[0, 1, 0, 8, 0, 7]);
+    for (answers, is_13) in [(Answers::Newest, true), (Answers::Cheapest, false)] {
+        let [certificate, other, _] = CERTIFICATES.with(Clone::clone);
+        let certificate = certificate.answering(answers);
+        let now = Instant::now();
+        let mut ours = Dtls::new(&certificate, Role::Passive, fingerprint_of(&other), now);
+        ours.handle_datagram(&certificate, now, &hello.datagram());
+        let State::Answering(contenders) = &mut ours.state else {
+            panic!("no handshake has begun");
+        };
+        let mut versions = Vec::new();
+        contenders.drain(|association, _| {
+            versions.push(association.is_13());
+            false
+        });
+        assert_eq!(versions, [is_13], "{answers:?}");
     }
 }
 
