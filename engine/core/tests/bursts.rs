@@ -127,3 +127,33 @@ fn who_is_closed_or_leaves_a_track_in_a_batch_still_gets_what_came_before() {
     let rest: Vec<u8> = (0..8).collect();
     assert_eq!(room.seen(), [(0..5).collect(), rest.clone(), rest]);
 }
+
+#[test]
+fn each_viewer_has_its_turn_to_be_first_and_to_be_last() {
+    let mut lab = Laboratory::new();
+    let publisher = lab.join("publisher", |table| {
+        table.publications.push(peer::publication(Codec::Vp8));
+    });
+    for (ssrc, name) in (100..).zip(["a", "b", "c", "d", "e"]) {
+        lab.join(name, |table| {
+            table.subscriptions.push(proto::Subscription {
+                ssrc,
+                rtx_ssrc: Some(ssrc + 50),
+                ..peer::subscription()
+            });
+        });
+    }
+    let (mut first, mut last) = ([0; 5], [0; 5]);
+    for number in 0..50 {
+        let payload = if number == 0 { VP8_KEY } else { VP8_DELTA };
+        let media = lab.protect_media(publisher, number, 3000, payload);
+        let sent = lab.deliver_and_lose(publisher, &media);
+        let order: Vec<_> = sent.iter().map(|packet| packet[11] - 100).collect();
+        assert_eq!(order.len(), 5);
+        first[usize::from(order[0])] += 1;
+        last[usize::from(order[4])] += 1;
+    }
+    for count in first.iter().chain(&last) {
+        assert!((5..=15).contains(count), "{first:?} {last:?}");
+    }
+}

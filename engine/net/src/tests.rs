@@ -3,7 +3,10 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, SystemTime};
 
-use crate::{BATCH, Message, Receiver, Sender, bind, dropped_messages, socket, stamp_arrivals};
+use crate::{
+    BATCH, Message, Receiver, Sender, bind, dropped_messages, missing_buffers, socket,
+    stamp_arrivals,
+};
 
 fn pair(ip: &str) -> (UdpSocket, UdpSocket) {
     let address: SocketAddr = format!("{ip}:0").parse().unwrap();
@@ -150,6 +153,27 @@ fn both_families_can_have_the_same_port_on_all_addresses() {
     let six = bind("[::]:0".parse().unwrap()).unwrap();
     let port = six.local_addr().unwrap().port();
     bind(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
+}
+
+#[test]
+fn buffers_that_the_machine_does_not_allow_are_told_with_what_to_set() {
+    let (socket, _) = pair("127.0.0.1");
+    for (option, limit) in [
+        (libc::SO_SNDBUF, "sysctl -w net.core.wmem_max=4194304"),
+        (libc::SO_RCVBUF, "sysctl -w net.core.rmem_max=4194304"),
+    ] {
+        let before = missing_buffers(&socket);
+        assert!(!before.iter().any(|sentence| sentence.contains(limit)));
+        // What a kernel with its default limits makes of the wish.
+        socket::set(socket.as_raw_fd(), libc::SOL_SOCKET, option, 212_992).unwrap();
+        let after = missing_buffers(&socket);
+        assert_eq!(after.len(), before.len() + 1);
+        assert!(
+            after
+                .iter()
+                .any(|sentence| { sentence.contains(limit) && sentence.contains("212992 bytes") })
+        );
+    }
 }
 
 fn unix_time() -> Duration {
