@@ -17,6 +17,9 @@ use crate::ice::IceRole;
 use crate::link::proto;
 use crate::transport::Transport;
 
+/// SSRCs that one association's keys protect: 32,768 tracks with retransmissions, one after another.
+const MAX_USED_SSRCS: usize = 1 << 16;
+
 impl Engine {
     pub(super) fn apply_session(
         &mut self,
@@ -27,6 +30,7 @@ impl Engine {
         self.check_workers(&table)?;
         let existing = self.by_id.get(&request.session_id).copied();
         self.check_transport(existing, &table)?;
+        self.check_ssrcs(existing, &table)?;
         let outlet = self.find_outlet(existing, &table)?;
 
         let key = existing.unwrap_or_else(|| {
@@ -81,6 +85,36 @@ impl Engine {
             },
             (None, _) => Ok(()),
         }
+    }
+
+    /// An SSRC begins once under the same keys: a second time would repeat nonces (RFC 3711 section 9.1).
+    fn check_ssrcs(&self, existing: Option<SessionKey>, table: &Table) -> Result<(), String> {
+        let Some(session) = existing.map(|key| &self.sessions[key]) else {
+            return Ok(());
+        };
+        let mut begun = 0;
+        for wanted in &table.subscriptions {
+            let goes_on = session.subscriptions.iter().any(|&key| {
+                let settings = &self.subscriptions[key].settings;
+                settings.continues_as(wanted) && settings.rtx_ssrc == wanted.rtx_ssrc
+            });
+            let goes_on_without_rtx = session
+                .subscriptions
+                .iter()
+                .any(|&key| self.subscriptions[key].settings.continues_as(wanted));
+            let media = Some(wanted.ssrc).filter(|_| !goes_on_without_rtx);
+            let rtx = wanted.rtx_ssrc.filter(|_| !goes_on);
+            for ssrc in [media, rtx].into_iter().flatten() {
+                if session.used_ssrcs.contains(&ssrc) {
+                    return Err(format!("SSRC {ssrc} was used before under the same keys"));
+                }
+                begun += 1;
+            }
+        }
+        if session.used_ssrcs.len() + begun > MAX_USED_SSRCS {
+            return Err("too many SSRCs were used under the same keys".into());
+        }
+        Ok(())
     }
 
     /// An outlet for the full agent that the table makes, none where it makes none.
@@ -162,6 +196,10 @@ impl Engine {
         };
         self.by_ufrag.remove(&transport.settings().local.ufrag);
         session.addresses.clear(key, &mut self.by_address);
+        self.outlets.release(&std::mem::take(&mut session.outlet));
+        self.begin_keys(key);
+        // SCTP runs inside DTLS (RFC 8261): the next DTLS association carries another SCTP association.
+        self.sessions[key].data = None;
     }
 
     fn apply_publications(
@@ -300,6 +338,7 @@ impl Engine {
                 session.outgoing.insert(ssrc, subscription);
             }
         }
+        session.used_ssrcs.extend(session.outgoing.keys());
         session.subscriptions = kept;
     }
 

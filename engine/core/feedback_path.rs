@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::counters::Discard;
 use super::outbox::Outbox;
 use super::packet_path::rejected;
-use super::{Engine, SessionKey};
+use super::{Engine, SessionKey, SubscriptionKey};
 use crate::forward::encoding::SenderClock;
 use crate::forward::key_frame::Urgency;
 use crate::forward::publication::Publication;
@@ -105,7 +105,7 @@ impl Engine {
                 media_ssrc,
                 entries,
             } => {
-                if let Some(&subscription) = self.sessions[key].outgoing.get(&media_ssrc) {
+                if let Some(subscription) = self.media_stream(key, media_ssrc) {
                     for lost in entries.take(rest.nacked) {
                         rest.nacked -= 1;
                         self.ask_repair(key, subscription, lost, now);
@@ -130,6 +130,12 @@ impl Engine {
             }
             Packet::Bye | Packet::Other { .. } => {}
         }
+    }
+
+    /// The subscription whose media has that SSRC. Feedback on retransmissions says nothing about the media's numbers.
+    fn media_stream(&self, key: SessionKey, ssrc: u32) -> Option<SubscriptionKey> {
+        let subscription = *self.sessions[key].outgoing.get(&ssrc)?;
+        (self.subscriptions[subscription].settings.ssrc == ssrc).then_some(subscription)
     }
 
     /// To be done when the batch has been read.
@@ -158,7 +164,7 @@ impl Engine {
     /// A peer that reports on a stream has bound its SSRC to a mid.
     fn handle_report_blocks(&mut self, key: SessionKey, reports: rtcp::ReportBlocks<'_>) {
         for report in reports {
-            if let Some(&subscription) = self.sessions[key].outgoing.get(&report.ssrc) {
+            if let Some(subscription) = self.media_stream(key, report.ssrc) {
                 let subscription = &mut self.subscriptions[subscription];
                 let publication = subscription.publication.map(|key| &self.publications[key]);
                 let protection = publication.and_then(Publication::protection);
@@ -196,7 +202,7 @@ impl Engine {
     }
 
     fn want_key_frame(&mut self, key: SessionKey, ssrc: u32, now: Instant, outbox: &mut Outbox) {
-        let Some(&subscription) = self.sessions[key].outgoing.get(&ssrc) else {
+        let Some(subscription) = self.media_stream(key, ssrc) else {
             return;
         };
         let Some(key) = self.subscriptions[subscription].decoding() else {

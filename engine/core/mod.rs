@@ -414,18 +414,13 @@ impl Engine {
         self.timers
             .arm_loosely(&mut session.transport_timer, due, now, timer);
         let path = transport.path;
+        let (state, _) = transport.state();
         if rekeyed {
-            for &subscription in &session.subscriptions {
-                self.subscriptions[subscription].begin_keys();
-            }
-            // What waits was numbered for the old keys.
-            let count = session.pacer.clear_held() as u64;
-            self.counters.discard_many(Discard::HeldTooLong, count);
+            self.begin_keys(key);
         }
         if state_changed {
-            let (state, _) = transport.state();
-            self.events
-                .push_back(requests::transport_event(&session.id, state));
+            let id = &self.sessions[key].id;
+            self.events.push_back(requests::transport_event(id, state));
             self.transport_changed(key, now);
             self.begin_association(key, now);
         }
@@ -433,6 +428,19 @@ impl Engine {
             self.path_found(key, path, now);
         }
         self.receive_data(key, now);
+    }
+
+    /// Other keys protect all that goes to the peer from now on.
+    fn begin_keys(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key];
+        session.used_ssrcs.clear();
+        session.used_ssrcs.extend(session.outgoing.keys());
+        for &subscription in &session.subscriptions {
+            self.subscriptions[subscription].begin_keys();
+        }
+        // What waits was numbered for the old keys.
+        let count = session.pacer.clear_held() as u64;
+        self.counters.discard_many(Discard::HeldTooLong, count);
     }
 
     /// Another way carries what it carries, whatever the one before did.

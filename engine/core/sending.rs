@@ -5,7 +5,7 @@ use super::outbox::{Outbox, SLOT_LEN};
 use super::session::{ExtensionIds, Session};
 use super::source::Source;
 use crate::codec::{self, Codec, PictureOffsets};
-use crate::forward::repeats::Leaving;
+use crate::forward::repeats::{Leaving, Seal, Sent};
 use crate::forward::subscription::{Rewritten, Subscription};
 use crate::srtp;
 use crate::wire::rtp::HeaderWriter;
@@ -16,7 +16,7 @@ pub(super) enum Copy {
     /// Again, in the stream of retransmissions.
     Rtx(Rtx),
     /// Again, as it was.
-    Plain(Leaving),
+    Plain(Sent),
 }
 
 /// The stream of a retransmission (RFC 4588 section 4).
@@ -109,8 +109,8 @@ pub(super) fn send(
             rewritten.index,
         ),
     };
-    let leaving = match copy {
-        Copy::Plain(leaving) => leaving,
+    let leaving = match &copy {
+        Copy::Plain(sent) => sent.leaving,
         Copy::First | Copy::Rtx(_) => {
             let number = session.transport_sequence;
             session.transport_sequence = number.wrapping_add(1);
@@ -167,13 +167,23 @@ pub(super) fn send(
         sender.protect_rtp(slot, end, header_len, index)
     };
     let protected = protected.ok_or(Discard::NotProtected)?;
+    let is_first = matches!(copy, Copy::First);
+    let seal = slot[..protected]
+        .last_chunk::<{ size_of::<Seal>() }>()
+        .copied()
+        .unwrap_or_default();
+    if let Copy::Plain(sent) = &copy
+        && sent.seal != seal
+    {
+        // Something else than was sent under this nonce.
+        return Err(Discard::NotProtected);
+    }
     outbox.commit_near(&mut session.chain, path.socket, path.remote, protected);
     let size = protected as u16;
-    let is_first = matches!(copy, Copy::First);
     if is_first {
         session.pacer.media_sent(size);
         if let Some(repeats) = &mut subscription.repeats {
-            repeats.sent(extensions, index, leaving);
+            repeats.sent(extensions, index, Sent { leaving, seal });
         }
     } else {
         session.pacer.extra_sent(size);

@@ -1,6 +1,6 @@
 //! What the engine keeps of one session.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -142,6 +142,8 @@ pub struct Session {
     pub learned: usize,
     /// By SSRC, of media and of retransmissions.
     pub outgoing: HashMap<u32, SubscriptionKey, RandomState>,
+    /// SSRCs that packets to the peer have had under its keys: an SSRC that began anew would repeat nonces.
+    pub used_ssrcs: HashSet<u32, RandomState>,
     /// Transport-wide numbers that came, for the next feedback to the peer.
     pub arrivals: Arrivals,
     /// The stream of the last of them: libwebrtc passes over feedback that names none of its own.
@@ -195,6 +197,7 @@ impl Session {
             incoming: HashMap::default(),
             learned: 0,
             outgoing: HashMap::default(),
+            used_ssrcs: HashSet::default(),
             arrivals: Arrivals::new(),
             arrivals_ssrc: 0,
             arrivals_timer: None,

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// A window shorter than this says nothing: a key frame would look like a rate.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(400);
 
+/// A window longer than this is one that nobody ends.
+const LONGEST_WINDOW: Duration = Duration::from_secs(2);
+
 /// The bit rate of one stream.
 pub struct Bitrate {
     bytes: u64,
@@ -50,6 +53,17 @@ impl Bitrate {
         self.since = now;
     }
 
+    /// Measures a stream whose windows nobody ends: then the average since the last look is its rate.
+    pub fn measure_unwatched(&mut self, now: Instant) {
+        let window = now.duration_since(self.since);
+        if window > LONGEST_WINDOW {
+            self.current = self.bytes * 8_000_000 / window.as_micros() as u64;
+            self.last = self.current;
+            self.bytes = 0;
+            self.since = now;
+        }
+    }
+
     /// Bits a second; before the first window ended, what came so far as if it were all of one: it tells
     /// larger encodings from smaller ones.
     pub fn bits_per_second(&self) -> u64 {
@@ -80,5 +94,19 @@ mod tests {
             rate.measure(start + Duration::from_millis(ms));
             assert_eq!(rate.bits_per_second(), expected, "it must go on");
         }
+    }
+
+    #[test]
+    fn a_stream_that_nobody_watched_has_its_average_rate_and_not_all_its_bytes() {
+        let start = Instant::now();
+        let mut rate = Bitrate::new(start);
+        rate.add(1_250_000);
+        rate.measure_unwatched(start + Duration::from_secs(10));
+        assert_eq!(rate.bits_per_second(), 1_000_000);
+        rate.add(125_000);
+        rate.measure_unwatched(start + Duration::from_secs(11));
+        assert_eq!(rate.bits_per_second(), 1_000_000, "too early to tell");
+        rate.measure_unwatched(start + Duration::from_secs(20));
+        assert_eq!(rate.bits_per_second(), 100_000);
     }
 }

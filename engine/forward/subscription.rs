@@ -121,18 +121,26 @@ impl Subscription {
 
     /// Other keys protect the stream from now on: a peer begins with a rollover counter of zero
     /// (RFC 3711 section 3.3.1), so what is above 16 bits is taken off all numbers.
+    /// Numbers in the upper half of a turn are skipped: a peer that misses the first packets would guess a wrong
+    /// rollover counter from those after the turn.
     pub fn begin_keys(&mut self) {
-        let turns = self.next_outgoing & !0xffff;
-        self.next_outgoing -= turns;
-        self.rtx_index &= 0xffff;
+        let had = self.next_outgoing;
+        let is_upper_half = had & 0x8000 != 0;
+        let turns = had & !0xffff;
+        self.next_outgoing = if is_upper_half { 1 } else { had - turns };
+        self.rtx_index &= 0x7fff;
         self.reshape_headers();
-        self.repeats = None;
         self.before = None;
         if let Some(mapping) = &mut self.mapping {
-            // What was sent before the last turn cannot be asked for under the new keys.
-            let before = turns.saturating_sub(mapping.first_outgoing);
-            mapping.first_incoming += before;
-            mapping.first_outgoing = (mapping.first_outgoing + before) - turns;
+            let sent = had - mapping.first_outgoing;
+            // What was sent before the last turn, or before numbers were skipped, cannot be asked for under the new keys.
+            let kept = if is_upper_half {
+                0
+            } else {
+                sent.min(self.next_outgoing)
+            };
+            mapping.first_incoming += sent - kept;
+            mapping.first_outgoing = self.next_outgoing - kept;
         }
     }
 
@@ -140,6 +148,7 @@ impl Subscription {
     pub fn reshape_headers(&mut self) {
         self.mid_known = false;
         self.headers_since = self.next_outgoing;
+        self.repeats = None;
     }
 
     /// The peer has reported on the stream. Of one that `is_protected` packets go on to name their mid: parity is of
@@ -329,7 +338,6 @@ impl Subscription {
         if self.formats != self.settings.formats {
             self.formats.clone_from(&self.settings.formats);
             self.reshape_headers();
-            self.repeats = None;
         }
     }
 }

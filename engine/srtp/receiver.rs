@@ -5,10 +5,12 @@ use super::transform::{Kind, RTCP_CLEAR_LEN, Transform};
 use super::{Master, Profile};
 use crate::wire::{read_u32, rtp::Header};
 use foldhash::fast::RandomState;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-/// Sources that are remembered per context, each for RTP and RTCP.
+/// Sources whose replay windows are kept per context, each for RTP and RTCP.
 const MAX_STREAMS: usize = 256;
+/// Further sources of which only the highest index is kept.
+const MAX_FORGOTTEN: usize = 4096;
 /// Indices have 48 bits.
 const MAX_INDEX: u64 = (1 << 48) - 1;
 
@@ -36,11 +38,15 @@ pub struct Receiver {
     rtcp_streams: Streams<2>,
 }
 
-/// The replay windows of sources. Whoever adds and closes tracks uses more sources than are remembered: then the one that is
-/// longest silent is forgotten.
+/// The replay windows of sources. A peer that adds and closes tracks uses more sources than there are windows. Then the
+/// source that is longest silent loses its window. Its highest index stays, so that its old packets are not accepted again.
 #[derive(Debug, Default)]
 struct Streams<const WORDS: usize> {
     windows: HashMap<u32, Stream<WORDS>, RandomState>,
+    /// The highest index of each source without a window.
+    forgotten: HashMap<u32, u64, RandomState>,
+    /// The sources in `forgotten`, the longest forgotten first.
+    forgotten_order: VecDeque<u32>,
     turns: u64,
 }
 
@@ -63,12 +69,30 @@ impl<const WORDS: usize> Streams<WORDS> {
     fn begin(&mut self, ssrc: u32, index: u64, newest: u64) {
         if self.windows.len() == MAX_STREAMS {
             let silent = self.windows.iter().min_by_key(|(_, stream)| stream.newest);
-            if let Some((&silent, _)) = silent {
-                self.windows.remove(&silent);
+            if let Some(&silent) = silent.map(|(ssrc, _)| ssrc) {
+                self.forget(silent);
             }
+        }
+        if self.forgotten.remove(&ssrc).is_some() {
+            self.forgotten_order.retain(|&other| other != ssrc);
         }
         let window = Window::starting_at(index);
         self.windows.insert(ssrc, Stream { window, newest });
+    }
+}
+
+impl<const WORDS: usize> Streams<WORDS> {
+    fn forget(&mut self, ssrc: u32) {
+        let Some(stream) = self.windows.remove(&ssrc) else {
+            return;
+        };
+        if self.forgotten_order.len() == MAX_FORGOTTEN
+            && let Some(oldest) = self.forgotten_order.pop_front()
+        {
+            self.forgotten.remove(&oldest);
+        }
+        self.forgotten.insert(ssrc, stream.window.highest());
+        self.forgotten_order.push_back(ssrc);
     }
 }
 
@@ -106,7 +130,10 @@ impl Receiver {
             return Err(Rejected::TooShort);
         }
         let turn = self.rtp_streams.turn();
-        let known = self.rtp_streams.windows.get_mut(&header.ssrc);
+        let Streams {
+            windows, forgotten, ..
+        } = &mut self.rtp_streams;
+        let known = windows.get_mut(&header.ssrc);
         let index = match &known {
             Some(Stream { window, .. }) => {
                 let index = estimate_index(window.highest(), header.sequence_number);
@@ -114,7 +141,12 @@ impl Receiver {
                     .filter(|index| window.is_fresh(*index))
                     .ok_or(Rejected::Replayed)?
             }
-            None => u64::from(header.sequence_number),
+            None => match forgotten.get(&header.ssrc) {
+                Some(&highest) => estimate_index(highest, header.sequence_number)
+                    .filter(|&index| index > highest)
+                    .ok_or(Rejected::Replayed)?,
+                None => u64::from(header.sequence_number),
+            },
         };
         let len = self
             .rtp
@@ -138,6 +170,10 @@ impl Receiver {
         }
         let index = self.rtcp.rtcp_index(packet).ok_or(Rejected::NotAuthentic)?;
         let turn = self.rtcp_streams.turn();
+        let forgotten = self.rtcp_streams.forgotten.get(&ssrc);
+        if forgotten.is_some_and(|highest| u64::from(index) <= *highest) {
+            return Err(Rejected::Replayed);
+        }
         let known = self.rtcp_streams.windows.get_mut(&ssrc);
         if let Some(Stream { window, .. }) = &known
             && !window.is_fresh(u64::from(index))

@@ -50,6 +50,14 @@ fn receive(receiver: &mut Receiver, packet: &[u8]) -> Result<Vec<u8>, Rejected> 
     Ok(header.payload(&packet).unwrap().to_vec())
 }
 
+/// A report of a source, under the sender's next RTCP index.
+fn protected_rtcp(sender: &mut Sender, ssrc: u32) -> Vec<u8> {
+    let mut packet = Vec::new();
+    crate::wire::rtcp::push_pli(&mut packet, ssrc, 4);
+    sender.protect_rtcp(&mut packet).unwrap();
+    packet
+}
+
 fn rtcp() -> Vec<u8> {
     let mut packet = Vec::new();
     crate::wire::rtcp::push_pli(&mut packet, 3, 4);
@@ -254,6 +262,38 @@ fn of_more_streams_than_are_remembered_the_one_that_is_longest_silent_is_forgott
         assert!(receive(&mut receiver, &next).is_ok());
         assert_eq!(receive(&mut receiver, &running), Err(Rejected::Replayed));
     }
+}
+
+/// An eavesdropper may keep packets until the window of their source is gone.
+#[test]
+fn what_a_source_sent_before_it_lost_its_window_is_not_accepted_again() {
+    let (mut sender, mut receiver) = pair(Profile::AeadAes128Gcm);
+    // One source in its first turn of sequence numbers, one after a rollover.
+    let kept: Vec<_> = (65_500..65_600)
+        .map(|index| protected(&sender, 0, index))
+        .collect();
+    let report = protected_rtcp(&mut sender, 0);
+    for packet in &kept {
+        assert!(receive(&mut receiver, packet).is_ok());
+    }
+    assert!(receiver.unprotect_rtcp(&mut report.clone()).is_ok());
+    for ssrc in 1..1000 {
+        assert!(receive(&mut receiver, &protected(&sender, ssrc, 1)).is_ok());
+        let mut report = protected_rtcp(&mut sender, ssrc);
+        assert!(receiver.unprotect_rtcp(&mut report).is_ok());
+    }
+    for packet in &kept {
+        assert!(receive(&mut receiver, packet).is_err());
+    }
+    let replayed = receiver.unprotect_rtcp(&mut report.clone());
+    assert_eq!(replayed, Err(Rejected::Replayed));
+    // The source goes on with its rollover counter, and has a window again.
+    let next = protected(&sender, 0, 65_700);
+    assert!(receive(&mut receiver, &next).is_ok());
+    assert_eq!(receive(&mut receiver, &next), Err(Rejected::Replayed));
+    assert!(receive(&mut receiver, &protected(&sender, 0, 65_650)).is_ok());
+    let mut next = protected_rtcp(&mut sender, 0);
+    assert!(receiver.unprotect_rtcp(&mut next).is_ok());
 }
 
 #[test]

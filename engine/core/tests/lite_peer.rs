@@ -461,3 +461,18 @@ fn an_address_that_only_checks_name_gets_thrice_their_bytes_at_most() {
         assert!(0 < got && got <= 3 * forged, "{got} for {forged}");
     }
 }
+
+/// Each transport of a full agent has sockets of its own while it lives.
+#[test]
+fn transports_that_come_and_go_use_up_no_sockets() {
+    let mut lab = Laboratory::new();
+    for round in 0..300 {
+        let mut table = lab.table("a", &[PEER]);
+        let transport = table.transport.as_mut().unwrap();
+        transport.local_ufrag = format!("our-{round}");
+        lab.apply(table.clone()).unwrap();
+        table.transport = None;
+        lab.apply(table).unwrap();
+    }
+    assert_eq!(lab.engine.config.sockets.len(), 1);
+}

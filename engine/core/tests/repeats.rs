@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::peer::{self, Laboratory, SUBSCRIBER_SSRC};
+use super::peer::{self, Laboratory, PUBLISHER_SSRC, SUBSCRIBER_SSRC};
 use super::{VP8_DELTA, VP8_KEY};
 use crate::codec::Codec;
 use crate::link::proto;
@@ -75,4 +75,114 @@ fn a_packet_that_is_older_than_all_that_are_kept_goes_no_further() {
     send(&mut lab, 50);
     assert!(lab.received(subscriber).is_empty());
     assert_eq!(lab.counter("discarded_too_old"), 1);
+}
+
+/// A publisher may renegotiate its header extensions at any time, and what passes of them is authenticated.
+#[test]
+fn a_packet_from_before_a_change_of_the_publishers_extensions_is_not_repeated_otherwise() {
+    const LEVEL: u8 = 4;
+    let level = |id: u8| proto::HeaderExtension {
+        id: id.into(),
+        kind: proto::HeaderExtensionKind::AudioLevel.into(),
+    };
+    let mut lab = Laboratory::new();
+    let publisher = lab.join("publisher", |table| {
+        table.publications.push(peer::publication(Codec::Opus));
+        table.transport.as_mut().unwrap().header_extensions = vec![level(LEVEL)];
+    });
+    let subscriber = lab.join("subscriber", |table| {
+        let mut subscription = peer::subscription();
+        subscription.rtx_ssrc = None;
+        subscription.formats[0].rtx_payload_type = None;
+        table.subscriptions.push(subscription);
+        table.transport.as_mut().unwrap().header_extensions = vec![level(7)];
+    });
+    let ask = |lab: &mut Laboratory, number: u16| {
+        let mut nack = Vec::new();
+        rtcp::push_receiver_report(&mut nack, 1, &[]);
+        rtcp::push_nack(&mut nack, 1, SUBSCRIBER_SSRC, &[number]);
+        let nack = lab.protect_rtcp(subscriber, nack);
+        lab.deliver_and_lose(subscriber, &nack)
+    };
+    lab.send_media(publisher, 1, 0, b"sound");
+    let first = lab.received(subscriber)[0].sequence_number;
+    assert!(ask(&mut lab, first).is_empty(), "memory begins");
+    let packet = lab.protect_stream(
+        publisher,
+        PUBLISHER_SSRC,
+        &[(LEVEL, &[0x85])],
+        2,
+        960,
+        b"more",
+    );
+    let sent = lab.deliver_and_lose(publisher, &packet);
+    assert_eq!(ask(&mut lab, first + 1), sent);
+    let mut table = lab.table(publisher);
+    table.transport.as_mut().unwrap().header_extensions.clear();
+    lab.request(peer::apply(table)).unwrap();
+    assert!(ask(&mut lab, first + 1).is_empty());
+}
+
+#[test]
+fn an_ssrc_is_not_given_again_under_the_same_keys() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Vp8);
+    lab.send_media(publisher, 1, 3000, VP8_KEY);
+    let table = lab.table(subscriber);
+    let mut without = table.clone();
+    without.subscriptions.clear();
+    lab.request(peer::apply(without)).unwrap();
+    for (ssrc, rtx_ssrc) in [
+        (SUBSCRIBER_SSRC, None),
+        (9999, Some(SUBSCRIBER_SSRC)),
+        (SUBSCRIBER_SSRC + 1, Some(9999)),
+    ] {
+        let mut again = table.clone();
+        again.subscriptions[0].subscription_id = 2;
+        again.subscriptions[0].ssrc = ssrc;
+        again.subscriptions[0].rtx_ssrc = rtx_ssrc;
+        let refused = lab.request(peer::apply(again));
+        assert!(
+            refused
+                .unwrap_err()
+                .contains("used before under the same keys")
+        );
+        assert!(
+            lab.engine.subscriptions.is_empty(),
+            "a refused table changes nothing"
+        );
+    }
+    let mut fresh = table;
+    fresh.subscriptions[0].subscription_id = 2;
+    fresh.subscriptions[0].ssrc = 7777;
+    fresh.subscriptions[0].rtx_ssrc = Some(7778);
+    lab.request(peer::apply(fresh)).unwrap();
+}
+
+/// RTX has sequence numbers of its own, so a number of it means another packet of the media.
+#[test]
+fn feedback_on_the_stream_of_retransmissions_is_not_taken_for_feedback_on_the_media() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Vp8);
+    lab.send_media(publisher, 1, 3000, VP8_KEY);
+    let first = lab.received(subscriber)[0].sequence_number;
+    lab.advance(Duration::from_millis(50));
+    lab.send_nack(subscriber, SUBSCRIBER_SSRC + 1, first);
+    lab.advance(Duration::from_millis(50));
+    assert!(lab.received(subscriber).is_empty());
+    lab.send_nack(subscriber, SUBSCRIBER_SSRC, first);
+    lab.advance(Duration::from_millis(50));
+    assert_eq!(lab.received(subscriber).len(), 1);
+    let asked = lab.feedback(publisher).pli;
+    lab.advance(Duration::from_secs(5));
+    lab.send_rtcp(subscriber, |packet| {
+        rtcp::push_pli(packet, 1, SUBSCRIBER_SSRC + 1)
+    });
+    lab.advance(Duration::from_millis(50));
+    assert_eq!(lab.feedback(publisher).pli, asked);
+    lab.send_rtcp(subscriber, |packet| {
+        rtcp::push_pli(packet, 1, SUBSCRIBER_SSRC)
+    });
+    lab.advance(Duration::from_millis(50));
+    assert_eq!(lab.feedback(publisher).pli, asked + 1);
 }

@@ -172,13 +172,16 @@ fn a_sender_report_passes() {
 fn the_mirror_goes_with_its_last_subscriber_and_comes_again() {
     let mut pair = Pair::new(Codec::Opus);
     let subscriber = pair.subscribe();
-    let table = pair.labs[1].table(subscriber);
+    let mut table = pair.labs[1].table(subscriber);
     let mut without = table.clone();
     without.subscriptions.clear();
     pair.labs[1].request(peer::apply(without)).unwrap();
     pair.exchange();
     assert_eq!(pair.frame(b"sound"), 0);
     assert!(pair.labs[1].engine.publications.is_empty());
+    table.subscriptions[0].subscription_id += 1;
+    table.subscriptions[0].ssrc += 2;
+    table.subscriptions[0].rtx_ssrc = Some(table.subscriptions[0].ssrc + 1);
     pair.labs[1].request(peer::apply(table)).unwrap();
     pair.exchange();
     assert_eq!(pair.frame(b"sound"), 1);

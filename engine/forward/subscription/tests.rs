@@ -215,3 +215,54 @@ fn the_last_packets_of_an_encoding_that_was_left_are_found_for_a_while() {
     subscription.forget_before(late);
     assert_eq!(subscription.find_asked(last_of_old, now), None);
 }
+
+/// With other keys a peer begins with a rollover counter of zero. If the first packets were lost around a turn of the
+/// sequence numbers, it would never guess the right one.
+#[test]
+fn numbers_under_other_keys_begin_in_the_lower_half_of_a_turn() {
+    for before in [
+        5_u64, 0x7ffe, 0x7fff, 0x8000, 0xfffe, 0xffff, 0x1_0000, 0x1_7fff, 0x2_fff0,
+    ] {
+        let now = Instant::now();
+        let [encoding, _] = encodings();
+        let mut subscription = subscription(MediaKind::Video);
+        subscription.go_on_at(before);
+        let first = packet(
+            &mut subscription,
+            encoding,
+            0,
+            received(70_000, true, 1),
+            now,
+        )
+        .unwrap();
+        assert_eq!(first.index, before);
+        subscription.begin_keys();
+        let next = subscription.next_outgoing();
+        assert!((0..0x8000).contains(&next), "{before:#x}: {next:#x}");
+        let in_order = (before + 1) as u16;
+        assert!(
+            next == 1 || next as u16 == in_order,
+            "{before:#x}: {next:#x}"
+        );
+        let after = packet(
+            &mut subscription,
+            encoding,
+            9,
+            received(70_001, false, 1),
+            now,
+        )
+        .unwrap();
+        assert_eq!(after.index, next, "{before:#x}");
+        let later = packet(
+            &mut subscription,
+            encoding,
+            9,
+            received(70_005, false, 1),
+            now,
+        )
+        .unwrap();
+        assert_eq!(later.index, next + 4, "{before:#x}");
+        let asked = subscription.find_asked(later.index as u16, now).unwrap();
+        assert_eq!((asked.index, asked.extended), (later.index, 70_005));
+    }
+}

@@ -151,7 +151,9 @@ impl World {
         }
         if chance.one_in(3) {
             let transport = table.transport.as_mut().expect("a transport");
+            // Those of publishers change as well as those of subscribers.
             transport.header_extensions = extensions();
+            transport.header_extensions.retain(|_| !chance.one_in(5));
             transport.mixed_header_extensions = chance.one_in(2);
         }
     }

@@ -59,10 +59,18 @@ impl World {
     }
 
     pub(super) fn rtp(&mut self, worker: usize, index: usize) -> Vec<u8> {
-        let (payload_type, payload) = self.payload();
+        let (payload_type, mut payload) = self.payload();
         let chance = &mut self.chance;
-        // Never so far that numbers begin anew: sources that were not heard would have another rollover counter.
-        let ahead = [1, 1, 1, 1, 1, 1, 1, 3, 1 + chance.below(300) as u16];
+        if let (RTX, Some(original)) = (payload_type, payload.first_chunk_mut()) {
+            // A retransmission has a number of the media in it, which does not go far ahead either.
+            *original = self
+                .sequence
+                .wrapping_sub(chance.below(50) as u16)
+                .to_be_bytes();
+        }
+        // Never so far that numbers begin anew: a peer that heard nothing so far would guess another rollover counter.
+        let far = if self.sequence < 25_000 { 300 } else { 1 };
+        let ahead = [1, 1, 1, 1, 1, 1, 1, 3, 1 + chance.below(far) as u16];
         let newest = self.sequence.wrapping_add(chance.of(&ahead));
         let sequence = match chance.below(20) {
             0 => self.sequence.wrapping_sub(chance.below(1500) as u16),
