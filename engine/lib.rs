@@ -9,6 +9,8 @@ pub mod codec;
 pub mod core;
 pub mod dispatch;
 pub mod dtls;
+#[cfg(test)]
+mod faults;
 pub mod forward;
 mod gathering;
 pub mod ice;

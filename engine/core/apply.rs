@@ -324,6 +324,8 @@ impl Engine {
                 None => self.begin_subscription(key, settings, now),
             });
         }
+        #[cfg(test)]
+        crate::faults::trip(crate::faults::Point::Request, &self.sessions[key].id);
         for ended in before.into_iter().flatten() {
             self.end_subscription(ended);
         }
@@ -473,6 +475,8 @@ impl Engine {
     pub(super) fn remove_session(&mut self, session_id: &str) -> Option<Session> {
         let key = self.by_id.remove(session_id)?;
         let mut session = self.sessions.remove(key)?;
+        #[cfg(test)]
+        crate::faults::trip(crate::faults::Point::Close, session_id);
         for &publication in &session.publications {
             self.end_publication(publication);
         }

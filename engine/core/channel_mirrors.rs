@@ -125,7 +125,7 @@ impl Engine {
         self.tell_channels(worker, unwatch);
     }
 
-    fn end_channel_mirror(&mut self, key: ChannelKey) {
+    pub(super) fn end_channel_mirror(&mut self, key: ChannelKey) {
         let Some(channel) = self.channels.remove(key) else {
             return;
         };

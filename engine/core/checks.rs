@@ -83,6 +83,11 @@ impl Checks {
         (awaited.path == path).then_some(awaited.session)
     }
 
+    /// Forgets the checks of sessions that are not there any more.
+    pub fn retain(&mut self, is_there: impl Fn(&SessionKey) -> bool) {
+        self.awaited.retain(|_, check| is_there(&check.session));
+    }
+
     /// Whether no answer is awaited.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {

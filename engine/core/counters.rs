@@ -120,6 +120,12 @@ pub struct Counters {
     pub messages_received: u64,
     /// Messages that went out on data channels, each subscriber's counted.
     pub messages_delivered: u64,
+    /// Panics that ended a session or a worker's sessions, and nothing else.
+    pub panics_caught: u64,
+    /// Sessions that such a panic ended.
+    pub sessions_ended_by_panic: u64,
+    /// How often the worker began anew.
+    pub worker_restarts: u64,
     discards: Tally,
 }
 
@@ -157,6 +163,9 @@ impl Counters {
             ("key_frames_requested", self.key_frames_requested),
             ("messages_received", self.messages_received),
             ("messages_delivered", self.messages_delivered),
+            ("panics_caught", self.panics_caught),
+            ("sessions_ended_by_panic", self.sessions_ended_by_panic),
+            ("worker_restarts", self.worker_restarts),
         ];
         list.extend(Discard::NAMES.iter().copied().zip(self.discards.0));
         list

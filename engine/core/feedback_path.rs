@@ -53,6 +53,7 @@ impl Engine {
         outbox: &mut Outbox,
     ) -> Result<(), Discard> {
         let key = self.session_at(socket, source)?;
+        self.at_work = Some(key);
         let transport = self.sessions[key]
             .transport
             .as_mut()
@@ -71,6 +72,8 @@ impl Engine {
                 continue;
             }
             self.handle_feedback(key, packet, &mut rest, now, outbox);
+            #[cfg(test)]
+            crate::faults::trip(crate::faults::Point::Rtcp, &self.sessions[key].id);
         }
         Ok(())
     }

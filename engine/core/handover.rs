@@ -87,6 +87,8 @@ pub enum Handover {
         /// From the sender report.
         clock: SenderClock,
     },
+    /// The sender begins anew, without sessions: what it watched and what was watched there has ended.
+    Restarted,
     /// About a data channel.
     Channel(Box<ChannelHandover>),
 }

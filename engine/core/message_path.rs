@@ -12,6 +12,7 @@ use super::channels::{Channel, ChannelEnd, ChannelState, DataTransport, DataTran
 use super::counters::{Counters, Discard};
 use super::outbox::Outbox;
 use super::timers::Timer;
+use super::turn::Turn;
 use super::{ChannelKey, Engine, SessionKey, requests};
 use crate::channel::{AssociationEvent, Incoming, Message, MessageKind, Pushed, Reliability};
 use crate::transport::Transport;
@@ -66,15 +67,21 @@ impl Engine {
         !self.turns.is_empty()
     }
 
-    /// A bounded number of turns.
-    pub(super) fn take_turns(&mut self, now: Instant, outbox: &mut Outbox) {
+    /// A bounded number of sessions' turns, within the messages' own.
+    pub(super) fn take_turns(&mut self, now: Instant, turn: &Turn<'_>, outbox: &mut Outbox) {
         for _ in 0..TURNS.min(self.turns.len()) {
             let Some(key) = self.turns.pop_front() else {
                 return;
             };
             if let Some(data) = (self.sessions.get_mut(key)).and_then(|s| s.data.as_mut()) {
                 data.waits_for_turn = false;
-                self.turn(key, now, outbox);
+                self.within_walls(|engine| {
+                    engine.at_work = Some(key);
+                    engine.turn(key, now, turn, outbox);
+                });
+            }
+            if turn.is_over() {
+                return;
             }
         }
     }
@@ -89,7 +96,7 @@ impl Engine {
         }
     }
 
-    fn turn(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+    fn turn(&mut self, key: SessionKey, now: Instant, turn: &Turn<'_>, outbox: &mut Outbox) {
         self.take_association_events(key);
         let mut more = true;
         for _ in 0..READS_PER_TURN {
@@ -104,7 +111,12 @@ impl Engine {
                     break;
                 }
             }
+            if turn.is_over() {
+                break;
+            }
         }
+        #[cfg(test)]
+        crate::faults::trip(crate::faults::Point::Sctp, &self.sessions[key].id);
         self.write_queued(key);
         let session = &mut self.sessions[key];
         let (Some(data), Some(transport)) = (&mut session.data, &mut session.transport) else {

@@ -75,6 +75,7 @@ impl Engine {
                 encoding,
                 clock,
             } => self.take_clock(mirror, encoding, clock, outbox),
+            Handover::Restarted => self.forget_worker(from, now),
             Handover::Channel(handover) => self.handle_channel_handover(from, *handover),
         }
     }
@@ -261,7 +262,7 @@ impl Engine {
         self.tell_worker(name.worker, handover);
     }
 
-    fn end_mirror(&mut self, key: PublicationKey, now: Instant) {
+    pub(super) fn end_mirror(&mut self, key: PublicationKey, now: Instant) {
         let Some(publication) = self.publications.get(key) else {
             return;
         };

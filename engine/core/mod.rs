@@ -50,6 +50,8 @@ mod session;
 mod source;
 mod table;
 mod timers;
+pub mod turn;
+mod walls;
 
 use burst::{Burst, Rotation};
 use channel_mirrors::MessageRoom;
@@ -66,6 +68,7 @@ use outlets::Outlets;
 pub use session::ExtensionIds;
 use session::{AddressMap, Session};
 use timers::{Timer, Timers};
+use turn::Turn;
 
 new_key_type! {
     /// A session in the engine.
@@ -137,6 +140,8 @@ pub struct Engine {
     switched: Vec<SubscriptionKey>,
     /// Sessions whose peers gave feedback since the last `handle_timeout`, each once.
     told: Vec<SessionKey>,
+    /// For whom work is done that a panic would end.
+    at_work: Option<SessionKey>,
     leaving: bool,
 }
 
@@ -170,6 +175,7 @@ impl Engine {
             rotation: Rotation::default(),
             switched: Vec::new(),
             told: Vec::new(),
+            at_work: None,
             leaving: false,
         }
     }
@@ -185,9 +191,15 @@ impl Engine {
     ) {
         let handled = match classify(datagram) {
             DatagramKind::Rtp => self.handle_rtp(now, socket, source, datagram, outbox),
-            DatagramKind::Rtcp => self.handle_rtcp(now, socket, source, datagram, outbox),
-            DatagramKind::Stun => self.handle_stun(now, socket, source, datagram, outbox),
-            DatagramKind::Dtls => self.handle_dtls(now, socket, source, datagram, outbox),
+            DatagramKind::Rtcp => self
+                .within_walls(|engine| engine.handle_rtcp(now, socket, source, datagram, outbox))
+                .unwrap_or(Ok(())),
+            DatagramKind::Stun => self
+                .within_walls(|engine| engine.handle_stun(now, socket, source, datagram, outbox))
+                .unwrap_or(Ok(())),
+            DatagramKind::Dtls => self
+                .within_walls(|engine| engine.handle_dtls(now, socket, source, datagram, outbox))
+                .unwrap_or(Ok(())),
             DatagramKind::Unknown => Err(Discard::UnknownProtocol),
         };
         if let Err(reason) = handled {
@@ -221,7 +233,10 @@ impl Engine {
             };
             transport.connection_lost(path);
         }
-        self.drive_transport(key, now, outbox);
+        self.within_walls(|engine| {
+            engine.at_work = Some(key);
+            engine.drive_transport(key, now, outbox);
+        });
     }
 
     /// Counts datagrams that peers did not read from their TCP connections.
@@ -232,22 +247,52 @@ impl Engine {
     /// Does what is due, and what follows from the datagrams since the last call, the last packets' leaving among it: to be
     /// called after each batch.
     pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.handle_timeout_in_turns(now, &|| now, outbox);
+    }
+
+    /// The same, but what would take longer than a turn waits: `next_timeout` is over then.
+    pub fn handle_timeout_in_turns(
+        &mut self,
+        now: Instant,
+        clock: &dyn Fn() -> Instant,
+        outbox: &mut Outbox,
+    ) {
         self.fan_out_burst(now, outbox);
         self.handle_told(now, outbox);
+        let turn = Turn::begin(clock);
         while let Some(timer) = self.timers.pop_due(now) {
-            match timer {
-                Timer::Transport(key) => self.transport_due(key, now, outbox),
-                Timer::Report(key) => self.report_due(key, now, outbox),
-                Timer::Arrivals(key) => self.arrivals_due(key, now, outbox),
-                Timer::Encoding(key) => self.encoding_due(key, now, outbox),
-                Timer::Bandwidth(key) => self.bandwidth_due(key, now, outbox),
-                Timer::Layers(key) => self.layers_due(key, now),
-                Timer::Silence(key) => self.silence_due(key, now),
-                Timer::Data(key) => self.data_due(key, now),
-                Timer::ChannelAck(key) => self.ack_due(key),
+            match self.owner_of(timer) {
+                Some(owner) => {
+                    self.within_walls(|engine| {
+                        engine.at_work = Some(owner);
+                        engine.timer_due(timer, now, outbox);
+                    });
+                }
+                None => self.timer_due(timer, now, outbox),
+            }
+            if turn.is_over() {
+                break;
             }
         }
-        self.take_turns(now, outbox);
+        self.take_turns(now, &Turn::begin(clock), outbox);
+    }
+
+    fn timer_due(&mut self, timer: Timer, now: Instant, outbox: &mut Outbox) {
+        match timer {
+            Timer::Transport(key) => self.transport_due(key, now, outbox),
+            Timer::Report(key) => self.report_due(key, now, outbox),
+            Timer::Arrivals(key) => self.arrivals_due(key, now, outbox),
+            Timer::Encoding(key) => self.encoding_due(key, now, outbox),
+            Timer::Bandwidth(key) => self.bandwidth_due(key, now, outbox),
+            Timer::Layers(key) => self.layers_due(key, now),
+            Timer::Silence(key) => self.silence_due(key, now),
+            Timer::Data(key) => self.data_due(key, now),
+            Timer::ChannelAck(key) => self.ack_due(key),
+        }
+        #[cfg(test)]
+        if let Some(session) = self.at_work.and_then(|key| self.sessions.get(key)) {
+            crate::faults::trip(crate::faults::Point::Timer, &session.id);
+        }
     }
 
     /// When `handle_timeout` is due.
@@ -286,6 +331,7 @@ impl Engine {
                 (key.ok_or(Discard::UnknownTransaction)?, Some(id))
             }
         };
+        self.at_work = Some(key);
         let local = self.local_address(socket);
         let path = Path {
             socket,
@@ -309,6 +355,8 @@ impl Engine {
         // For each of our sockets by itself: from one port of its own a peer checks them all, and may use any.
         let addresses = &mut self.sessions[key].addresses;
         addresses.validate((socket, source), key, &mut self.by_address);
+        #[cfg(test)]
+        crate::faults::trip(crate::faults::Point::Stun, &self.sessions[key].id);
         self.drive_transport(key, now, outbox);
         Ok(())
     }
@@ -331,6 +379,7 @@ impl Engine {
         outbox: &mut Outbox,
     ) -> Result<(), Discard> {
         let key = self.session_at(socket, source)?;
+        self.at_work = Some(key);
         let local = self.local_address(socket);
         let transport = self.sessions[key]
             .transport
@@ -341,6 +390,8 @@ impl Engine {
             remote: source,
         };
         transport.handle_dtls(&self.config.certificate, now, local, path, datagram);
+        #[cfg(test)]
+        crate::faults::trip(crate::faults::Point::Dtls, &self.sessions[key].id);
         self.drive_transport(key, now, outbox);
         Ok(())
     }

@@ -34,6 +34,11 @@ impl Outlets {
         }
     }
 
+    /// The same sets, from which nobody speaks.
+    pub fn emptied(&self) -> Outlets {
+        Outlets::new(self.per_set)
+    }
+
     /// An outlet from which nobody speaks with any of these addresses; `sockets` grows when there was none.
     ///
     /// # Errors

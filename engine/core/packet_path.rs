@@ -33,6 +33,8 @@ impl Engine {
     ) -> Result<(), Discard> {
         let key = self.session_at(socket, source)?;
         let session = &mut self.sessions[key];
+        #[cfg(test)]
+        crate::faults::trip(crate::faults::Point::Rtp, &session.id);
         let header = Header::parse(datagram).map_err(|_| Discard::Malformed)?;
         let length = unprotect(session, datagram, &header, now)?;
         self.counters.packets_received += 1;

@@ -22,8 +22,28 @@ impl Engine {
     ) -> proto::Answer {
         // What came before it is for those that were there.
         self.fan_out_burst(now, outbox);
+        let id = request.id;
+        let body = request.body.as_ref();
+        let named = body.and_then(named_session).cloned();
+        let body =
+            self.request_within_walls(named, |engine| engine.carry_out(now, request.body, outbox));
+        let body = body.unwrap_or_else(|| Err("the engine panicked: the session has ended".into()));
+        let body =
+            body.unwrap_or_else(|description| answer::Body::Error(proto::Error { description }));
+        proto::Answer {
+            id,
+            body: Some(body),
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Instant,
+        body: Option<request::Body>,
+        outbox: &mut Outbox,
+    ) -> Result<answer::Body, String> {
         let done = answer::Body::Done(proto::Done {});
-        let body = match request.body {
+        match body {
             Some(request::Body::Hello(_)) => Ok(answer::Body::Hello(self.hello())),
             Some(request::Body::Snapshot(_)) => Ok(answer::Body::Snapshot(self.snapshot(now))),
             Some(request::Body::ApplySession(table)) => {
@@ -40,12 +60,6 @@ impl Engine {
             }
             Some(request::Body::SendMessage(message)) => self.send(message).map(|()| done),
             None => Err("the request has no body that this engine knows".to_owned()),
-        };
-        let body =
-            body.unwrap_or_else(|description| answer::Body::Error(proto::Error { description }));
-        proto::Answer {
-            id: request.id,
-            body: Some(body),
         }
     }
 
@@ -149,11 +163,23 @@ impl Engine {
     }
 
     fn leave(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.leaving = true;
         let ids: Vec<String> = self.by_id.keys().cloned().collect();
         for id in ids {
-            self.close_session(&id, now, outbox);
+            // Whatever one of them meets, the others say goodbye.
+            let work = |engine: &mut Engine| engine.close_session(&id, now, outbox);
+            self.request_within_walls(Some(id.clone()), work);
         }
-        self.leaving = true;
+    }
+}
+
+/// The session that a request is about.
+fn named_session(body: &request::Body) -> Option<&String> {
+    match body {
+        request::Body::ApplySession(table) => Some(&table.session_id),
+        request::Body::CloseSession(close) => Some(&close.session_id),
+        request::Body::SendMessage(message) => Some(&message.channel.as_ref()?.session_id),
+        _ => None,
     }
 }
 
@@ -163,6 +189,14 @@ pub fn transport_event(session_id: &str, state: TransportState) -> proto::Event 
     proto::Event {
         session_id: session_id.to_owned(),
         body: Some(event::Body::TransportState(state)),
+    }
+}
+
+/// The news that a session is gone.
+pub fn session_ended(session_id: &str, reason: proto::SessionEndReason) -> proto::Event {
+    proto::Event {
+        session_id: session_id.to_owned(),
+        body: Some(event::Body::SessionEnded(reason.into())),
     }
 }
 

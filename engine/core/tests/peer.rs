@@ -143,6 +143,23 @@ impl Laboratory {
         self.settle();
     }
 
+    /// After a panic of the whole worker.
+    pub fn begin_anew(&mut self) {
+        let aside = Laboratory::new().engine;
+        let broken = std::mem::replace(&mut self.engine, aside);
+        self.engine = broken.begin_anew(self.now);
+        self.settle();
+    }
+
+    /// Sessions that were told to have ended, and why.
+    pub fn ended(&self) -> Vec<(String, i32)> {
+        let ended = self.events.iter().filter_map(|event| match event.body {
+            Some(event::Body::SessionEnded(reason)) => Some((event.session_id.clone(), reason)),
+            _ => None,
+        });
+        ended.collect()
+    }
+
     pub fn now(&self) -> Instant {
         self.now
     }
