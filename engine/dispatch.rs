@@ -6,8 +6,13 @@ use crate::link::proto::{self, answer, from_engine, request};
 use crate::link::{Inbound, Outbound};
 use crate::workers::{Mail, Post};
 
-/// Where an answer goes.
-pub enum Reply {
+/// Where an answer goes. One that is dropped has an error for an answer: a request never waits for ever.
+pub struct Reply {
+    id: u64,
+    to: Option<To>,
+}
+
+enum To {
     /// The request was for one worker.
     Whole(Outbound),
     /// It was for all of them.
@@ -22,10 +27,50 @@ pub struct Parts {
 
 impl Reply {
     /// Gives the answer; one to all workers leaves with the last of them.
-    pub fn answer(self, answer: proto::Answer) {
-        match self {
-            Reply::Whole(outbound) => outbound.send(from_engine::Body::Answer(answer)),
-            Reply::Part(parts) => {
+    pub fn answer(mut self, answer: proto::Answer) {
+        self.give(answer);
+    }
+
+    /// Gives a piece of the answer, at once.
+    pub fn piece(&self, piece: proto::SnapshotAnswer) {
+        if let Some(outbound) = self.outbound() {
+            outbound.send(from_engine::Body::Answer(proto::Answer {
+                id: self.id,
+                body: Some(answer::Body::Snapshot(piece)),
+            }));
+        }
+    }
+
+    /// Gives the last piece: that of the last worker ends the answer.
+    pub fn finish(self, mut piece: proto::SnapshotAnswer) {
+        piece.more = true;
+        self.piece(piece);
+        let id = self.id;
+        let body = Some(answer::Body::Snapshot(proto::SnapshotAnswer::default()));
+        self.answer(proto::Answer { id, body });
+    }
+
+    /// Whether control has read enough for another piece.
+    pub fn has_room(&self) -> bool {
+        self.outbound().is_none_or(Outbound::has_room)
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub fn is_closed(&self) -> bool {
+        self.outbound().is_none_or(Outbound::is_closed)
+    }
+
+    fn outbound(&self) -> Option<&Outbound> {
+        Some(match self.to.as_ref()? {
+            To::Whole(outbound) => outbound,
+            To::Part(parts) => &parts.outbound,
+        })
+    }
+
+    fn give(&mut self, answer: proto::Answer) {
+        match self.to.take() {
+            Some(To::Whole(outbound)) => outbound.send(from_engine::Body::Answer(answer)),
+            Some(To::Part(parts)) => {
                 let mut state = parts.missing.lock().unwrap_or_else(PoisonError::into_inner);
                 let (missing, answers) = &mut *state;
                 answers.push(answer);
@@ -35,8 +80,21 @@ impl Reply {
                     parts.outbound.send(from_engine::Body::Answer(whole));
                 }
             }
+            None => {}
         }
     }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let description = "the worker panicked before it had answered".to_owned();
+        self.give(refusal(self.id, description));
+    }
+}
+
+fn refusal(id: u64, description: String) -> proto::Answer {
+    let body = Some(answer::Body::Error(proto::Error { description }));
+    proto::Answer { id, body }
 }
 
 /// Passes a request on to who carries it out.
@@ -48,24 +106,28 @@ pub fn dispatch(inbound: Inbound, workers: &[Post]) {
             missing: Mutex::new((workers.len(), Vec::with_capacity(workers.len()))),
         });
         for worker in workers {
-            worker.send(Mail::Request(
-                Box::new(request.clone()),
-                Reply::Part(parts.clone()),
-            ));
+            let reply = Reply {
+                id: request.id,
+                to: Some(To::Part(parts.clone())),
+            };
+            worker.send(Mail::Request(Box::new(request.clone()), reply));
             worker.wake();
         }
         return;
     }
     match workers.get(request.worker as usize) {
         Some(worker) => {
-            worker.send(Mail::Request(Box::new(request), Reply::Whole(reply)));
+            let reply = Reply {
+                id: request.id,
+                to: Some(To::Whole(reply)),
+            };
+            worker.send(Mail::Request(Box::new(request), reply));
             worker.wake();
         }
         None => {
             let description = format!("there is no worker {}", request.worker);
-            let body = Some(answer::Body::Error(proto::Error { description }));
-            let id = request.id;
-            reply.send(from_engine::Body::Answer(proto::Answer { id, body }));
+            let refusal = refusal(request.id, description);
+            reply.send(from_engine::Body::Answer(refusal));
         }
     }
 }

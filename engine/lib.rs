@@ -1,7 +1,7 @@
 //! The forwarding half of Switchyard: it moves packets by the table that control wrote.
 //!
-//! Everything but `worker`, `workers`, `dispatch`, `tcp`, `udp` and `link` is sans-IO: time, datagrams and randomness come in as
-//! arguments.
+//! Everything but `process`, `worker`, `reception`, `workers`, `dispatch`, `tcp`, `udp` and `link` is sans-IO: time, datagrams
+//! and randomness come in as arguments.
 
 pub mod bandwidth;
 pub mod channel;
@@ -15,6 +15,9 @@ pub mod forward;
 mod gathering;
 pub mod ice;
 pub mod link;
+pub mod panics;
+pub mod process;
+mod reception;
 pub mod srtp;
 pub mod tcp;
 pub mod transport;

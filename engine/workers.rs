@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 use switchyard_net::Waker;
 
 use crate::core::Handover;
+use crate::core::turn::Turn;
 use crate::dispatch::Reply;
 use crate::link::proto;
 
@@ -68,17 +70,56 @@ impl Post {
 }
 
 impl Inbox {
-    /// Gives all that is there to `take`, but no more than a worker may be kept from its sockets with; true: there
-    /// may be more.
-    pub fn drain(&self, mut take: impl FnMut(Mail)) -> bool {
+    /// Gives what is there to `take`, for one turn; true: there may be more.
+    pub fn drain(&self, clock: &dyn Fn() -> Instant, mut take: impl FnMut(Mail)) -> bool {
         // Before looking: whoever sends after the last look wakes again.
         self.signalled.swap(false, Ordering::AcqRel);
+        let turn = Turn::begin(clock);
         for _ in 0..AT_ONCE {
             match self.queue.try_recv() {
                 Ok(mail) => take(mail),
                 Err(_) => return false,
             }
+            if turn.is_over() {
+                break;
+            }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use switchyard_net::Poller;
+
+    #[test]
+    fn mail_has_a_turn_and_the_rest_waits_in_its_order() {
+        let poller = Poller::new().expect("a poller");
+        let (post, inbox) = inbox(poller.waker());
+        for from in 0..25 {
+            post.send(Mail::Handover(from, Handover::Restarted));
+        }
+        let time = Cell::new(Instant::now());
+        let clock = || time.get();
+        let mut turns = Vec::new();
+        loop {
+            let mut seen = Vec::new();
+            let more = inbox.drain(&clock, |mail| {
+                if let Mail::Handover(from, _) = mail {
+                    seen.push(from);
+                }
+                time.set(time.get() + Duration::from_micros(100));
+            });
+            turns.push(seen);
+            if !more {
+                break;
+            }
+        }
+        let turns: Vec<_> = turns.iter().map(|turn| turn.len()).collect();
+        assert_eq!(turns, [10, 10, 5]);
     }
 }

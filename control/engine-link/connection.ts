@@ -8,6 +8,7 @@ import {
   type HelloAnswer,
   ProtocolVersion,
   RequestSchema,
+  type SessionSnapshot,
 } from './generated/engine_pb.ts';
 
 export type RequestBody = NonNullable<MessageInitShape<typeof RequestSchema>['body']>;
@@ -16,6 +17,8 @@ export interface Connection {
   readonly hello: HelloAnswer;
   /** Rejects when the engine refuses, or is lost before it answers. `worker` of the session that it is about. */
   request(body: RequestBody, worker?: number): Promise<Answer['body']>;
+  /** All sessions, which the engine tells in pieces: `onPiece` gets each as it comes. Rejects as `request`. */
+  snapshot(onPiece: (sessions: readonly SessionSnapshot[]) => void): Promise<void>;
   close(): void;
 }
 
@@ -28,8 +31,10 @@ export function isEngineLost(error: unknown): error is EngineLost {
   return error instanceof Error && 'engineLost' in error;
 }
 
-export function engineLost(): EngineLost {
-  return Object.assign(new Error('the media engine is not there'), { engineLost: true as const });
+/** `cause`: what we found wrong with it, where that is known. */
+export function engineLost(cause?: string): EngineLost {
+  const message = `the media engine is not there${cause === undefined ? '' : `: ${cause}`}`;
+  return Object.assign(new Error(message), { engineLost: true as const });
 }
 
 export interface ConnectionEvents {
@@ -38,15 +43,22 @@ export interface ConnectionEvents {
   readonly onEnd: () => void;
 }
 
-// A snapshot of many sessions is the largest message.
+// A piece of a snapshot is the largest message, some 130 KB. An engine of an older version gives all in one.
 const MAX_FRAME = 256 * 1024 * 1024;
+
+interface Waiting {
+  resolve(body: Answer['body']): void;
+  reject(error: Error): void;
+  onPiece?: (sessions: readonly SessionSnapshot[]) => void;
+}
 
 /** Connects and says hello; rejects when nobody listens or the versions differ. */
 export async function openConnection(path: string, events: ConnectionEvents): Promise<Connection> {
   const socket = connectSocket(path);
-  const waiting = new Map<bigint, { resolve(body: Answer['body']): void; reject(error: Error): void }>();
+  const waiting = new Map<bigint, Waiting>();
   let lastId = 0n;
   let over = false;
+  let cause: string | undefined;
   let greeted = false;
   let chunks: Buffer[] = [];
   let waits = 0;
@@ -60,7 +72,7 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
   socket.on('error', () => undefined);
   socket.on('close', () => {
     over = true;
-    for (const { reject } of waiting.values()) reject(engineLost());
+    for (const { reject } of waiting.values()) reject(engineLost(cause));
     waiting.clear();
     if (greeted) events.onEnd();
   });
@@ -74,7 +86,7 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
       wanted = 4;
       while (received.length >= 4) {
         const length = received.readUInt32BE(0);
-        if (length > MAX_FRAME) throw new Error('frame too long');
+        if (length > MAX_FRAME) throw new Error(`it sent a message of ${length} bytes`);
         wanted = 4 + length;
         if (received.length < wanted) break;
         const frame = received.subarray(4, wanted);
@@ -84,7 +96,8 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
       }
       chunks = [received];
       waits = received.length;
-    } catch {
+    } catch (error) {
+      cause = error instanceof Error ? error.message : String(error);
       // Out of step with the engine: nothing after this can be trusted.
       socket.destroy();
     }
@@ -94,21 +107,24 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
     const { body } = fromBinary(FromEngineSchema, frame);
     if (body.case === 'event') events.onEvent(body.value);
     if (body.case !== 'answer') return;
-    const request = waiting.get(body.value.id);
-    waiting.delete(body.value.id);
-    if (body.value.body.case === 'error')
-      request?.reject(new Error(`the engine refused: ${body.value.body.value.description}`));
-    else request?.resolve(body.value.body);
+    const { id, body: answer } = body.value;
+    const request = waiting.get(id);
+    if (answer.case === 'snapshot') request?.onPiece?.(answer.value.sessions);
+    if (answer.case === 'snapshot' && answer.value.more) return;
+    waiting.delete(id);
+    if (answer.case === 'error')
+      request?.reject(new Error(`the engine refused: ${answer.value.description}`));
+    else request?.resolve(answer);
   }
 
-  function request(body: RequestBody, worker = 0): Promise<Answer['body']> {
-    if (over) return Promise.reject(engineLost());
+  function request(body: RequestBody, worker = 0, onPiece?: Waiting['onPiece']): Promise<Answer['body']> {
+    if (over) return Promise.reject(engineLost(cause));
     const id = ++lastId;
     const payload = toBinary(RequestSchema, create(RequestSchema, { id, body, worker }));
     const head = Buffer.alloc(4);
     head.writeUInt32BE(payload.length);
     return new Promise((resolve, reject) => {
-      waiting.set(id, { resolve, reject });
+      waiting.set(id, { resolve, reject, ...(onPiece === undefined ? {} : { onPiece }) });
       socket.write(Buffer.concat([head, payload]));
     });
   }
@@ -119,5 +135,15 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
     throw new Error('the running engine speaks another version: stop it with `npm run stop`');
   }
   greeted = true;
-  return { hello: answer.value, request, close: () => socket.destroy() };
+
+  async function snapshot(onPiece: NonNullable<Waiting['onPiece']>): Promise<void> {
+    const answer = await request({ case: 'snapshot', value: { inPieces: true } }, 0, onPiece);
+    if (answer.case !== 'snapshot') throw new Error('the engine gave no snapshot');
+  }
+  return {
+    hello: answer.value,
+    request: (body, worker) => request(body, worker),
+    snapshot,
+    close: () => socket.destroy(),
+  };
 }

@@ -60,14 +60,7 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
       };
       return { id, body: { case: 'hello', value } };
     }
-    if (body.case === 'snapshot') {
-      const sessions = [...tables.values()].map(({ sessionId, controlState }) => ({
-        sessionId,
-        controlState,
-        transportState: TransportState.CONNECTING,
-      }));
-      return { id, body: { case: 'snapshot', value: { sessions } } };
-    }
+    if (body.case === 'snapshot') return { id, body: { case: 'snapshot', value: {} } };
     if (body.case === 'readCounters') {
       const counters = [
         { name: 'packets_received', value: 7n },
@@ -78,6 +71,15 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
     if (body.case === 'applySession') tables.set(body.value.sessionId, body.value);
     if (body.case === 'closeSession') tables.delete(body.value.sessionId);
     return { id, body: { case: 'done', value: {} } };
+  }
+
+  /** All but the last of the answers to a snapshot. */
+  function sendPieces(socket: Socket, id: bigint): void {
+    for (const { sessionId, controlState } of tables.values()) {
+      const sessions = [{ sessionId, controlState, transportState: TransportState.CONNECTING }];
+      const body = { case: 'snapshot' as const, value: { sessions, more: true } };
+      send(socket, { case: 'answer', value: { id, body } });
+    }
   }
 
   const server = createServer((socket) => {
@@ -97,6 +99,7 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
           socket.destroy();
           return;
         }
+        if (value.body?.case === 'snapshot') sendPieces(socket, value.id ?? 0n);
         send(socket, { case: 'answer', value });
         received = received.subarray(end);
       }

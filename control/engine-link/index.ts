@@ -7,6 +7,7 @@ export {
   DataTransportState,
   type Event,
   PublicationState,
+  SessionEndReason,
   type SessionSnapshot,
   TransportState,
 } from './generated/engine_pb.ts';

@@ -1,9 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openLog } from '../observe/log.ts';
 import { type FakeEngine, startFakeEngine } from './fakeEngine.ts';
+import { type ApplySession, ApplySessionSchema, type SessionSnapshot } from './generated/engine_pb.ts';
 import { type Supervisor, superviseEngine } from './supervisor.ts';
 
 const log = openLog('silent');
@@ -11,6 +13,7 @@ let directory: string;
 let engine: FakeEngine;
 let supervisor: Supervisor;
 let snapshots: number;
+let restored: readonly SessionSnapshot[];
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'switchyard-'));
@@ -29,8 +32,9 @@ beforeEach(async () => {
     workers: 1,
     log,
     onEvent: () => undefined,
-    onSnapshot: () => {
+    onSnapshot: (sessions) => {
       snapshots += 1;
+      restored = sessions;
     },
   });
   await supervisor.start();
@@ -57,3 +61,16 @@ test('a connection that is lost before its snapshot came begins no second recove
   expect(error.mock.calls.filter(([message]) => message === 'engine lost')).toHaveLength(1);
   expect(engine.connections()).toBe(3);
 });
+
+test('a snapshot has no largest size, since it comes in pieces', async () => {
+  const controlState = new Uint8Array(65_536);
+  const tables = Array.from({ length: 5_000 }, (_, index): [string, ApplySession] => {
+    const sessionId = `session-${index}`;
+    return [sessionId, create(ApplySessionSchema, { sessionId, controlState })];
+  });
+  for (const [sessionId, table] of tables) engine.tables.set(sessionId, table);
+  engine.disconnect();
+  await vi.waitFor(() => expect(snapshots).toBe(2), { timeout: 30_000 });
+  expect(restored.map(({ sessionId }) => sessionId)).toEqual(tables.map(([sessionId]) => sessionId));
+  expect(restored.every((session) => session.controlState.length === 65_536)).toBe(true);
+}, 40_000);

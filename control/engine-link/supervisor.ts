@@ -97,15 +97,20 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
       onEvent: (event: Event) => (early === undefined ? options.onEvent(event) : void early.push(event)),
     };
     opened = (await attach(events)) ?? (await launch(events));
-    const answer = await opened.request({ case: 'snapshot', value: {} });
-    if (answer.case !== 'snapshot') throw new Error('the engine gave no snapshot');
+    const sessions: SessionSnapshot[] = [];
+    await opened.snapshot((piece) => {
+      for (const session of piece) sessions.push(session);
+      // Events of these sessions that came before are older than what is told here.
+      const told = new Set(piece.map(({ sessionId }) => sessionId));
+      early = early?.filter(({ sessionId }) => !told.has(sessionId));
+    });
     // Restoring sessions can already need commands.
     connection = opened;
-    options.onSnapshot(answer.value.sessions);
-    const missed = early;
+    options.onSnapshot(sessions);
+    const missed = early ?? [];
     early = undefined;
     for (const event of missed) options.onEvent(event);
-    log.info({ pid: opened.hello.pid, sessions: answer.value.sessions.length }, 'engine attached');
+    log.info({ pid: opened.hello.pid, sessions: sessions.length }, 'engine attached');
   }
 
   async function attach(events: Parameters<typeof openConnection>[1]): Promise<Connection | undefined> {

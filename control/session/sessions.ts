@@ -2,7 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { type Directory, memoryDirectory } from '../cluster/directory.ts';
 import { openLoads, type PlacementPolicy, placeSession } from '../cluster/placement.ts';
-import { type Engine, type Event, isEngineLost, type SessionSnapshot } from '../engine-link/index.ts';
+import {
+  type Engine,
+  type Event,
+  isEngineLost,
+  SessionEndReason,
+  type SessionSnapshot,
+} from '../engine-link/index.ts';
 import { type ChannelQueue, DEFAULT_QUEUE } from '../negotiation/datachannels/index.ts';
 import { type Endpoint, type MayCheck, peerPolicy, workerOf } from '../negotiation/index.ts';
 import { SESSION_STATE_VERSION, type SessionState } from '../negotiation/state.ts';
@@ -168,6 +174,9 @@ export function openSessions(
         session?.onPublication(body.value.publicationId, body.value.state);
       if (body.case === 'dataTransportState') session?.onDataTransport(body.value);
       if (body.case === 'dataChannelChanged') session?.onDataChannel(body.value);
+      // Told to close it, too: a request that was on its way may have made it anew.
+      if (body.case === 'sessionEnded')
+        session?.close(`ended by the engine: ${SessionEndReason[body.value] ?? body.value}`);
     },
     onSnapshot(snapshots) {
       const alive = new Set(snapshots.map(({ sessionId }) => sessionId));

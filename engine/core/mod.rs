@@ -47,6 +47,7 @@ mod reports;
 mod requests;
 mod sending;
 mod session;
+mod snapshot;
 mod source;
 mod table;
 mod timers;
@@ -67,6 +68,7 @@ pub use outlets::OpenSockets;
 use outlets::Outlets;
 pub use session::ExtensionIds;
 use session::{AddressMap, Session};
+pub use snapshot::Snapshot;
 use timers::{Timer, Timers};
 use turn::Turn;
 

@@ -45,7 +45,6 @@ impl Engine {
         let done = answer::Body::Done(proto::Done {});
         match body {
             Some(request::Body::Hello(_)) => Ok(answer::Body::Hello(self.hello())),
-            Some(request::Body::Snapshot(_)) => Ok(answer::Body::Snapshot(self.snapshot(now))),
             Some(request::Body::ApplySession(table)) => {
                 self.apply_session(table, now).map(|()| done)
             }
@@ -59,7 +58,10 @@ impl Engine {
                 Ok(done)
             }
             Some(request::Body::SendMessage(message)) => self.send(message).map(|()| done),
-            None => Err("the request has no body that this engine knows".to_owned()),
+            // A snapshot is made in pieces, by `next_piece`.
+            Some(request::Body::Snapshot(_)) | None => {
+                Err("the request has no body that this engine knows".to_owned())
+            }
         }
     }
 
@@ -87,46 +89,6 @@ impl Engine {
                 Vec::new()
             },
             candidates,
-        }
-    }
-
-    fn snapshot(&self, now: Instant) -> proto::SnapshotAnswer {
-        let sessions = self.sessions.values().map(|session| {
-            let (state, since) = session
-                .transport
-                .as_ref()
-                .map_or((TransportState::Connecting, now), |transport| {
-                    transport.state()
-                });
-            proto::SessionSnapshot {
-                session_id: session.id.clone(),
-                worker: self.config.worker.into(),
-                control_state: session.control_state.clone(),
-                transport_state: transport_state(state).into(),
-                transport_state_for_ms: now.duration_since(since).as_millis() as u64,
-                publications: session
-                    .publications
-                    .iter()
-                    .map(|&key| {
-                        let publication = &self.publications[key];
-                        proto::PublicationSnapshot {
-                            publication_id: publication.settings.id,
-                            state: publication_state(publication.activity).into(),
-                        }
-                    })
-                    .collect(),
-                data_transport_state: (session.data.as_ref())
-                    .map_or(proto::DataTransportState::Unspecified, |data| {
-                        data_transport_state(data.state)
-                    })
-                    .into(),
-                data_channels: (session.channels.iter())
-                    .map(|&key| channel_changed(&self.channels[key], session.data.as_ref()))
-                    .collect(),
-            }
-        });
-        proto::SnapshotAnswer {
-            sessions: sessions.collect(),
         }
     }
 
@@ -215,7 +177,7 @@ pub fn publication_event(
     }
 }
 
-fn transport_state(state: TransportState) -> proto::TransportState {
+pub(super) fn transport_state(state: TransportState) -> proto::TransportState {
     match state {
         TransportState::Connecting => proto::TransportState::Connecting,
         TransportState::Connected => proto::TransportState::Connected,
@@ -224,7 +186,7 @@ fn transport_state(state: TransportState) -> proto::TransportState {
     }
 }
 
-fn publication_state(activity: Activity) -> proto::PublicationState {
+pub(super) fn publication_state(activity: Activity) -> proto::PublicationState {
     match activity {
         Activity::Waiting => proto::PublicationState::Waiting,
         Activity::Active => proto::PublicationState::Active,
@@ -255,7 +217,10 @@ pub fn channel_event(
     }
 }
 
-fn channel_changed(channel: &Channel, data: Option<&DataTransport>) -> proto::DataChannelChanged {
+pub(super) fn channel_changed(
+    channel: &Channel,
+    data: Option<&DataTransport>,
+) -> proto::DataChannelChanged {
     let connected = data.is_some_and(|data| data.state == DataTransportState::Connected);
     let (state, end) = match channel.state {
         ChannelState::Open if connected && !channel.awaits_ack() => (
@@ -285,7 +250,7 @@ fn channel_end(end: ChannelEnd) -> proto::DataChannelEnd {
     }
 }
 
-fn data_transport_state(state: DataTransportState) -> proto::DataTransportState {
+pub(super) fn data_transport_state(state: DataTransportState) -> proto::DataTransportState {
     match state {
         DataTransportState::Connecting => proto::DataTransportState::Connecting,
         DataTransportState::Connected => proto::DataTransportState::Connected,

@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 
 use prost::Message;
 
-/// A snapshot of ten thousand sessions fits; a length beyond is a mistake.
-const MAX_FRAME: usize = 64 << 20;
+/// No table comes near it; a length beyond is a mistake.
+const MAX_FRAME: usize = 16 << 20;
 
 /// Reads one message; none at the end of the stream.
 ///
@@ -54,7 +54,9 @@ mod tests {
     fn a_message_comes_out_as_it_went_in() {
         let request = proto::Request {
             id: 7,
-            body: Some(proto::request::Body::Snapshot(proto::Snapshot {})),
+            body: Some(proto::request::Body::Snapshot(proto::Snapshot {
+                in_pieces: true,
+            })),
             worker: 1,
         };
         let mut stream = Vec::new();

@@ -1,6 +1,7 @@
-//! The socket to control: requests in, answers and events out. No logic.
+//! The socket to control: requests in, answers and events out. No logic but how long what control does not read may wait.
 
 mod frame;
+mod queue;
 mod server;
 
 pub use server::{Inbound, Outbound, Server};

@@ -4,17 +4,21 @@ use std::io;
 use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::frame;
 use super::proto::{self, answer, from_engine, request};
+use super::queue::Queue;
 
-/// Messages that may wait for a control that does not read; then it is let go, and finds all in a snapshot.
-const MAX_WAITING: usize = 4096;
+/// A control that reads nothing for so long is let go, and finds all in a snapshot when it comes back.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Before the socket is asked again after a failure.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// A request and where its answer goes.
 pub struct Inbound {
@@ -27,7 +31,7 @@ pub struct Inbound {
 /// The writing half of one connection.
 #[derive(Clone)]
 pub struct Outbound {
-    messages: SyncSender<proto::FromEngine>,
+    queue: Arc<Queue>,
     stream: Arc<UnixStream>,
 }
 
@@ -35,9 +39,25 @@ impl Outbound {
     /// Sends a message, or ends the connection of a control that does not read: the caller never waits.
     pub fn send(&self, body: from_engine::Body) {
         let message = proto::FromEngine { body: Some(body) };
-        if let Err(TrySendError::Full(_)) = self.messages.try_send(message) {
-            let _ = self.stream.shutdown(Shutdown::Both);
+        if self.queue.push(message).is_err() {
+            tracing::warn!("control does not read: too much waits for it");
+            self.cut();
         }
+    }
+
+    /// Whether a piece of a snapshot may be added.
+    pub fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
+    /// Whether the connection is over.
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    fn cut(&self) {
+        self.queue.clear();
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -56,6 +76,14 @@ impl Server {
         path: &Path,
         deliver: impl Fn(Inbound) + Send + Sync + 'static,
     ) -> io::Result<Server> {
+        Server::listen_with(path, PATIENCE, deliver)
+    }
+
+    fn listen_with(
+        path: &Path,
+        patience: Duration,
+        deliver: impl Fn(Inbound) + Send + Sync + 'static,
+    ) -> io::Result<Server> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
@@ -65,9 +93,14 @@ impl Server {
         };
         let current = server.current.clone();
         let deliver = Arc::new(deliver);
-        thread::Builder::new()
-            .name("link".into())
-            .spawn(move || accept_all(&listener, &current, &deliver))?;
+        thread::Builder::new().name("link".into()).spawn(move || {
+            // Without this thread no control finds the engine again.
+            loop {
+                let accept = || accept_all(&listener, patience, &current, &deliver);
+                let _ = catch_unwind(AssertUnwindSafe(accept));
+                thread::sleep(RETRY);
+            }
+        })?;
         Ok(server)
     }
 
@@ -105,20 +138,21 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 
 fn accept_all(
     listener: &UnixListener,
+    patience: Duration,
     current: &Arc<Mutex<Option<Outbound>>>,
     deliver: &Arc<impl Fn(Inbound) + Send + Sync + 'static>,
 ) {
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
             // No descriptors left: asking again at once would only burn the core.
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(RETRY);
             continue;
         };
         let (current, deliver) = (current.clone(), deliver.clone());
         let serving = thread::Builder::new()
             .name("link-read".into())
             .spawn(move || {
-                if let Err(error) = serve(stream, &current, &*deliver) {
+                if let Err(error) = serve(stream, patience, &current, &*deliver) {
                     tracing::warn!(%error, "the connection to control ended");
                 }
             });
@@ -131,26 +165,21 @@ fn accept_all(
 /// Reads requests of one connection to its end.
 fn serve(
     stream: UnixStream,
+    patience: Duration,
     current: &Mutex<Option<Outbound>>,
     deliver: &impl Fn(Inbound),
 ) -> io::Result<()> {
+    stream.set_write_timeout(Some(patience))?;
     let stream = Arc::new(stream);
-    let (messages, outgoing) = sync_channel::<proto::FromEngine>(MAX_WAITING);
-    let writing = stream.clone();
-    thread::Builder::new()
-        .name("link-write".into())
-        .spawn(move || {
-            for message in outgoing {
-                if frame::write(&mut &*writing, &message).is_err() {
-                    break;
-                }
-            }
-            let _ = writing.shutdown(Shutdown::Both);
-        })?;
     let outbound = Outbound {
-        messages,
+        queue: Arc::default(),
         stream: stream.clone(),
     };
+    let writing = Writing(outbound.clone());
+    thread::Builder::new()
+        .name("link-write".into())
+        .spawn(move || writing.write_all())?;
+    let _reading = Reading(outbound.clone());
 
     let mut reader = io::BufReader::new(&*stream);
     let Some(first) = frame::read::<proto::Request>(&mut reader)? else {
@@ -169,22 +198,47 @@ fn serve(
         .unwrap_or_else(PoisonError::into_inner)
         .replace(outbound.clone());
     if let Some(before) = before {
-        let _ = before.stream.shutdown(Shutdown::Both);
+        before.cut();
     }
     tracing::info!("control attached");
-    let pass_on = || -> io::Result<()> {
-        let mut next = Some(first);
-        while let Some(request) = next {
-            let reply = outbound.clone();
-            deliver(Inbound { request, reply });
-            next = frame::read(&mut reader)?;
+    let mut next = Some(first);
+    while let Some(request) = next {
+        let reply = outbound.clone();
+        deliver(Inbound { request, reply });
+        next = frame::read(&mut reader)?;
+    }
+    Ok(())
+}
+
+/// The reading half: when it ends, in whatever way, control must not wait for answers that never come.
+struct Reading(Outbound);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        let _ = self.0.stream.shutdown(Shutdown::Read);
+    }
+}
+
+/// The writing half: when it ends, in whatever way, the connection does.
+struct Writing(Outbound);
+
+impl Writing {
+    fn write_all(self) {
+        let Outbound { queue, stream } = &self.0;
+        while let Some(message) = queue.pop() {
+            if let Err(error) = frame::write(&mut &**stream, &message) {
+                tracing::warn!(%error, "control does not read");
+                return;
+            }
         }
-        Ok(())
-    };
-    let passed_on = pass_on();
-    // `current` keeps the stream open: without this, control would wait for answers that never come.
-    let _ = stream.shutdown(Shutdown::Both);
-    passed_on
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
 }
 
 fn check_hello(first: &proto::Request) -> Result<(), String> {

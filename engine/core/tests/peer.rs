@@ -372,9 +372,14 @@ impl Laboratory {
     }
 
     pub fn snapshot(&mut self) -> proto::SnapshotAnswer {
-        match self.request(request::Body::Snapshot(proto::Snapshot {})) {
-            Ok(answer::Body::Snapshot(snapshot)) => snapshot,
-            _ => panic!("no snapshot"),
+        let mut whole = proto::SnapshotAnswer::default();
+        let mut snapshot = self.engine.begin_snapshot();
+        loop {
+            let piece = self.engine.next_piece(&mut snapshot, self.now);
+            whole.sessions.extend(piece.sessions);
+            if !piece.more {
+                return whole;
+            }
         }
     }
 

@@ -53,7 +53,7 @@ fn another_version_and_a_missing_hello_are_refused() {
     let (path, server, _inbound) = listening("version");
     let unasked = proto::Request {
         id: 1,
-        body: Some(request::Body::Snapshot(proto::Snapshot {})),
+        body: Some(request::Body::Snapshot(proto::Snapshot { in_pieces: true })),
         worker: 0,
     };
     for first in [hello(99), unasked] {
@@ -86,24 +86,97 @@ fn a_second_control_replaces_the_first_and_a_second_engine_is_refused() {
     server.remove();
 }
 
+fn event(session: usize) -> from_engine::Body {
+    from_engine::Body::Event(proto::Event {
+        session_id: format!("{session:0100}"),
+        body: Some(proto::event::Body::TransportState(
+            proto::TransportState::Disconnected.into(),
+        )),
+    })
+}
+
+fn attach(control: &mut UnixStream, inbound: &Receiver<Inbound>) -> Outbound {
+    frame::write(control, &hello(1)).unwrap();
+    inbound.recv_timeout(Duration::from_secs(10)).unwrap().reply
+}
+
 #[test]
-fn a_control_that_does_not_read_is_let_go() {
+fn a_burst_of_events_waits_for_a_control_that_is_busy() {
+    let (path, server, inbound) = listening("burst");
+    let mut control = connect(&path);
+    let reply = attach(&mut control, &inbound);
+    for session in 0..30_000 {
+        reply.send(event(session));
+    }
+    // All of them are there before the first one is read.
+    for session in 0..30_000 {
+        let message: proto::FromEngine = frame::read(&mut control).unwrap().unwrap();
+        assert_eq!(message.body, Some(event(session)));
+    }
+    assert!(!reply.is_closed());
+    server.remove();
+}
+
+#[test]
+fn a_control_that_reads_nothing_for_a_time_is_let_go() {
+    let path = std::env::temp_dir().join(format!("switchyard-mute-{}.sock", std::process::id()));
+    let (requests, inbound) = channel();
+    let deliver = move |inbound| requests.send(inbound).unwrap_or_default();
+    let server = Server::listen_with(&path, Duration::from_millis(1), deliver).unwrap();
+    let mut control = connect(&path);
+    let reply = attach(&mut control, &inbound);
+    let mut sessions = 0..;
+    while !reply.is_closed() {
+        reply.send(event(sessions.next().unwrap()));
+    }
+    let told = sessions.next().unwrap();
+    let count = std::iter::from_fn(|| frame::read::<proto::FromEngine>(&mut control).ok()?).count();
+    assert!(count < told, "{count} of {told}");
+    server.remove();
+}
+
+#[test]
+fn more_than_may_wait_ends_the_connection() {
     let (path, server, inbound) = listening("stuck");
     let mut control = connect(&path);
-    frame::write(&mut control, &hello(1)).unwrap();
-    let asked = inbound.recv_timeout(Duration::from_secs(10)).unwrap();
-    let event = proto::Event {
-        session_id: "x".repeat(1000),
-        body: None,
-    };
-    for _ in 0..3 * MAX_WAITING {
-        asked.reply.send(from_engine::Body::Event(event.clone()));
+    let reply = attach(&mut control, &inbound);
+    let description = "x".repeat(1 << 20);
+    let error = proto::Error { description };
+    for id in 0..100 {
+        let body = Some(answer::Body::Error(error.clone()));
+        reply.send(from_engine::Body::Answer(proto::Answer { id, body }));
     }
-    let mut count = 0;
-    while let Ok(Some(_)) = frame::read::<proto::FromEngine>(&mut control) {
-        count += 1;
+    assert!(reply.is_closed());
+    let count = std::iter::from_fn(|| frame::read::<proto::FromEngine>(&mut control).ok()?).count();
+    assert!(count < 100);
+    server.remove();
+}
+
+#[test]
+fn a_panic_over_a_request_ends_its_connection_and_the_next_one_is_served() {
+    let path = std::env::temp_dir().join(format!("switchyard-panic-{}.sock", std::process::id()));
+    let (requests, inbound) = channel();
+    let server = Server::listen(&path, move |inbound| {
+        let is_bad = matches!(inbound.request.body, Some(request::Body::Leave(_)));
+        assert!(!is_bad, "a test asked for this panic");
+        requests.send(inbound).unwrap();
+    })
+    .unwrap();
+    for _ in 0..3 {
+        let mut control = connect(&path);
+        attach(&mut control, &inbound);
+        let body = Some(request::Body::Leave(proto::Leave {}));
+        let request = proto::Request {
+            id: 2,
+            body,
+            worker: 0,
+        };
+        frame::write(&mut control, &request).unwrap();
+        assert_eq!(
+            frame::read::<proto::FromEngine>(&mut control).unwrap(),
+            None
+        );
     }
-    assert!(count < 3 * MAX_WAITING);
     server.remove();
 }
 

@@ -30,6 +30,8 @@ pub struct Receiver {
     headers: Box<[libc::mmsghdr]>,
     /// Headers that the last call filled: only they must be made ready again.
     filled: usize,
+    /// What is still to be read of them: the message and its first byte.
+    next: (usize, usize),
 }
 
 impl Default for Receiver {
@@ -43,6 +45,7 @@ impl Default for Receiver {
             vectors: Fixed::new(vector, BATCH),
             headers: vec![header; BATCH].into_boxed_slice(),
             filled: BATCH,
+            next: (BATCH, 0),
         }
     }
 }
@@ -58,34 +61,19 @@ impl Receiver {
         socket: &UdpSocket,
         mut each: impl FnMut(SocketAddr, &mut [u8]),
     ) -> io::Result<usize> {
-        self.receive_messages(socket, |source, datagram, _| each(source, datagram))
+        let received = self.fetch(socket)?;
+        self.read_messages(|source, datagram, _| {
+            each(source, datagram);
+            true
+        });
+        Ok(received)
     }
 
-    /// The same, with the time since the Unix epoch at which the kernel took each datagram, where `stamp_arrivals` has
-    /// asked for it. What the kernel coalesced has one time.
+    /// Takes what is there, as `receive`, for `read`. What was not read of the batch before is lost.
     ///
     /// # Errors
     /// As `receive`.
-    pub fn receive_stamped(
-        &mut self,
-        socket: &UdpSocket,
-        mut each: impl FnMut(SocketAddr, &mut [u8], Option<Duration>),
-    ) -> io::Result<usize> {
-        let mut last = (null_mut(), None);
-        self.receive_messages(socket, |source, datagram, header| {
-            // Datagrams of one message come in a row.
-            if last.0 != header.msg_control {
-                last = (header.msg_control, read_arrival(header));
-            }
-            each(source, datagram, last.1);
-        })
-    }
-
-    fn receive_messages(
-        &mut self,
-        socket: &UdpSocket,
-        mut each: impl FnMut(SocketAddr, &mut [u8], &libc::msghdr),
-    ) -> io::Result<usize> {
+    pub fn fetch(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.make_ready();
         // SAFETY: every header points to memory of self, which outlives the call and nobody else uses meanwhile.
         let received = unsafe {
@@ -107,8 +95,51 @@ impl Receiver {
             };
         };
         self.filled = received;
-        for index in 0..received {
+        self.next = (0, 0);
+        Ok(received)
+    }
+
+    /// Gives each datagram that was fetched and not read to `each`, until it returns false.
+    pub fn read(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8]) -> bool) {
+        self.read_messages(|source, datagram, _| each(source, datagram));
+    }
+
+    /// Whether something was fetched and not read.
+    pub fn has_rest(&self) -> bool {
+        self.next.0 < self.filled
+    }
+
+    /// The same, with the time since the Unix epoch at which the kernel took each datagram, where `stamp_arrivals` has
+    /// asked for it. What the kernel coalesced has one time.
+    ///
+    /// # Errors
+    /// As `receive`.
+    pub fn receive_stamped(
+        &mut self,
+        socket: &UdpSocket,
+        mut each: impl FnMut(SocketAddr, &mut [u8], Option<Duration>),
+    ) -> io::Result<usize> {
+        let mut last = (null_mut(), None);
+        let received = self.fetch(socket)?;
+        self.read_messages(|source, datagram, header| {
+            // Datagrams of one message come in a row.
+            if last.0 != header.msg_control {
+                last = (header.msg_control, read_arrival(header));
+            }
+            each(source, datagram, last.1);
+            true
+        });
+        Ok(received)
+    }
+
+    fn read_messages(
+        &mut self,
+        mut each: impl FnMut(SocketAddr, &mut [u8], &libc::msghdr) -> bool,
+    ) {
+        let (first, mut at) = self.next;
+        for index in first..self.filled {
             let header = &self.headers[index];
+            let begin = std::mem::take(&mut at);
             if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
                 continue;
             }
@@ -118,16 +149,23 @@ impl Receiver {
             };
             let length = (header.msg_len as usize).min(MESSAGE_LEN);
             let segment = read_segment(&header.msg_hdr).unwrap_or(length).max(1);
-            let message = self.buffers.range(index * STRIDE, length);
+            let message = self.buffers.range(index * STRIDE + begin, length - begin);
             // SAFETY: the kernel is done with these bytes, and nobody else has a reference to them.
             let message = unsafe { &mut *message };
+            let mut end = begin;
             for datagram in message.chunks_mut(segment) {
-                if datagram.len() <= MAX_DATAGRAM {
-                    each(source, datagram, &header.msg_hdr);
+                end += datagram.len();
+                if datagram.len() <= MAX_DATAGRAM && !each(source, datagram, &header.msg_hdr) {
+                    self.next = if end < length {
+                        (index, end)
+                    } else {
+                        (index + 1, 0)
+                    };
+                    return;
                 }
             }
         }
-        Ok(received)
+        self.next = (self.filled, 0);
     }
 
     fn make_ready(&mut self) {
@@ -149,5 +187,6 @@ impl Receiver {
             header.msg_flags = 0;
         }
         self.filled = 0;
+        self.next = (0, 0);
     }
 }
