@@ -195,3 +195,6 @@ fn announced(arguments: &Arguments, bound: &[SocketAddr]) -> Vec<SocketAddr> {
         .map(|ip| SocketAddr::new(*ip, port_for(ip)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The socket to control: requests in, answers and events out. No logic but how long what control does not read may wait.
 
-mod frame;
+pub(crate) mod frame;
 mod queue;
 mod server;
 
