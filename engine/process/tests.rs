@@ -36,6 +36,7 @@ impl Running {
             announce: Vec::new(),
             tcp: true,
             workers: 2,
+            answers: Answers::default(),
         };
         let engine = thread::spawn(move || run(&arguments));
         let control = loop {
@@ -207,6 +208,32 @@ fn check(name: &str) -> Vec<u8> {
 
 fn names(list: &[&str]) -> BTreeSet<String> {
     list.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[test]
+fn announced_addresses_have_the_port_of_their_family() {
+    let told = |announce: &[&str], bound: &[&str]| {
+        let arguments = Arguments {
+            socket: PathBuf::new(),
+            port: 0,
+            listen: Vec::new(),
+            announce: announce.iter().map(|text| text.parse().unwrap()).collect(),
+            tcp: false,
+            workers: 1,
+            answers: Answers::default(),
+        };
+        let bound: Vec<_> = bound.iter().map(|text| text.parse().unwrap()).collect();
+        let told = announced(&arguments, &bound).into_iter();
+        told.map(|address| address.to_string()).collect::<Vec<_>>()
+    };
+    let both = ["0.0.0.0:5000", "[::]:6000"];
+    let expected = ["[2001:db8::1]:6000", "203.0.113.1:5000", "203.0.113.2:5000"];
+    assert_eq!(
+        told(&["2001:db8::1", "203.0.113.1", "203.0.113.2"], &both),
+        expected
+    );
+    // A proxy of the other family stands before the machine.
+    assert_eq!(told(&["2001:db8::1"], &both[..1]), ["[2001:db8::1]:5000"]);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What a panic ends: one session, or one worker's sessions; never anybody else's call.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::data_peer::{DataPeer, channel, publication as channel_publication, run};
@@ -84,49 +83,8 @@ impl Call {
     }
 }
 
-/// Every key in every list is alive, and every list has whom it should.
 fn assert_sound(engine: &Engine) {
-    for (key, publication) in &engine.publications {
-        if let Some(session) = publication.session() {
-            assert!(engine.sessions[session].publications.contains(&key));
-        }
-        for encoding in &publication.encodings {
-            assert_eq!(engine.encodings[*encoding].publication, key);
-        }
-        let listed: HashSet<_> = publication.subscriptions.iter().copied().collect();
-        let of = (engine.subscriptions.iter()).filter(|(_, one)| one.publication == Some(key));
-        assert_eq!(listed, of.map(|(key, _)| key).collect());
-    }
-    for (key, encoding) in &engine.encodings {
-        assert!((engine.publications[encoding.publication].encodings).contains(&key));
-        let listed: HashSet<_> = encoding.subscriptions.iter().copied().collect();
-        let of = (engine.subscriptions.iter())
-            .filter(|(_, one)| one.current() == Some(key) || one.target == Some(key));
-        assert_eq!(listed, of.map(|(key, _)| key).collect());
-    }
-    for (key, subscription) in &engine.subscriptions {
-        assert!((engine.sessions[subscription.session].subscriptions).contains(&key));
-    }
-    for (key, channel) in &engine.channels {
-        assert!(
-            channel.mirrored.is_some() || engine.sessions[channel.session].channels.contains(&key)
-        );
-        assert!(
-            channel
-                .subscriptions
-                .iter()
-                .all(|key| engine.channels.contains_key(*key))
-        );
-    }
-    for keys in [&engine.by_id, &engine.by_ufrag] {
-        assert!(keys.values().all(|key| engine.sessions.contains_key(*key)));
-    }
-    assert!(
-        engine
-            .by_address
-            .values()
-            .all(|key| engine.sessions.contains_key(*key))
-    );
+    assert_eq!(engine.check(), Ok(()));
 }
 
 /// What leads a session to the point where it panics.
