@@ -22,6 +22,7 @@ mod ahead;
 mod apply;
 mod bandwidth;
 mod burst;
+mod cache_memory;
 mod channel_mirrors;
 mod channel_table;
 mod channels;
@@ -285,6 +286,7 @@ impl Engine {
             Timer::Report(key) => self.report_due(key, now, outbox),
             Timer::Arrivals(key) => self.arrivals_due(key, now, outbox),
             Timer::Encoding(key) => self.encoding_due(key, now, outbox),
+            Timer::Cache(key) => self.cache_due(key, now),
             Timer::Bandwidth(key) => self.bandwidth_due(key, now, outbox),
             Timer::Layers(key) => self.layers_due(key, now),
             Timer::Silence(key) => self.silence_due(key, now),

@@ -131,12 +131,16 @@ impl Engine {
     ) {
         let encoding = &mut self.encodings[key];
         let publication = encoding.publication;
+        let is_cache_new = encoding.cache_timer.is_none();
         let due = encoding.next_due();
         if due.is_some_and(|due| due <= now) {
             self.encoding_due(key, now, outbox);
         } else {
             self.timers
                 .arm(&mut encoding.timer, due, Timer::Encoding(key));
+        }
+        if is_cache_new {
+            self.cache_began(key, now);
         }
         if became_active {
             self.publication_began(publication, now);

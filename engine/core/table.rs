@@ -16,6 +16,15 @@ use crate::ice::{Credentials, IceRole, MAX_REMOTE_CANDIDATES, RemoteCandidate};
 use crate::link::proto;
 use crate::transport::TransportSettings;
 
+/// Publications and subscriptions of a session, each of which is a section of its description. Control allows fewer.
+const MAX_SECTIONS: usize = 256;
+/// Payload types have seven bits.
+const MAX_FORMATS: usize = 128;
+/// SSRCs of a publication: those of each encoding, of its retransmissions, and of streams that began anew.
+const MAX_SSRCS: usize = 64;
+/// More than any endpoint sends.
+const MAX_ENCODINGS: usize = 8;
+
 /// A table that can be applied.
 pub struct Table {
     pub transport: Option<(TransportSettings, ExtensionIds)>,
@@ -32,6 +41,11 @@ pub struct Table {
 pub fn read(request: &proto::ApplySession) -> Result<Table, String> {
     if request.session_id.is_empty() || request.session_id.len() > 64 {
         return Err("session_id must have 1 to 64 bytes".into());
+    }
+    if request.publications.len() + request.subscriptions.len() > MAX_SECTIONS {
+        return Err(format!(
+            "a session has at most {MAX_SECTIONS} publications and subscriptions together"
+        ));
     }
     let table = Table {
         transport: request.transport.as_ref().map(transport).transpose()?,
@@ -203,6 +217,13 @@ fn publication(publication: &proto::Publication) -> Result<PublicationSettings, 
         proto::MediaKind::Video => MediaKind::Video,
         proto::MediaKind::Unspecified => return Err("a publication has no kind".into()),
     };
+    let of_encodings = publication.encodings.iter().map(|one| one.ssrcs.len());
+    let ssrcs = publication.ssrcs.len() + publication.rtx_ssrcs.len() + of_encodings.sum::<usize>();
+    if ssrcs > MAX_SSRCS || publication.formats.len() > MAX_FORMATS {
+        return Err(format!(
+            "a publication has at most {MAX_SSRCS} SSRCs and {MAX_FORMATS} formats"
+        ));
+    }
     Ok(PublicationSettings {
         id: publication.publication_id,
         kind,
@@ -221,9 +242,6 @@ fn publication(publication: &proto::Publication) -> Result<PublicationSettings, 
         silent_after: Duration::from_millis(u64::from(publication.silent_after_ms.max(1000))),
     })
 }
-
-/// More than any endpoint sends; each costs a cache.
-const MAX_ENCODINGS: usize = 8;
 
 fn encodings(publication: &proto::Publication) -> Result<Vec<EncodingSettings>, String> {
     if publication.encodings.is_empty() {
@@ -284,6 +302,9 @@ fn format(format: &proto::PublicationFormat) -> Result<Format, String> {
 fn subscription(subscription: &proto::Subscription) -> Result<SubscriptionSettings, String> {
     if subscription.publisher_session_id.len() > 64 || subscription.mid.len() > 255 {
         return Err("a subscription's session ID or mid is too long".into());
+    }
+    if subscription.formats.len() > MAX_FORMATS {
+        return Err(format!("a subscription has at most {MAX_FORMATS} formats"));
     }
     Ok(SubscriptionSettings {
         id: subscription.subscription_id,

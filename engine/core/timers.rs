@@ -21,6 +21,8 @@ pub enum Timer {
     Bandwidth(SessionKey),
     /// Requests for packets and key frames.
     Encoding(EncodingKey),
+    /// Whether an encoding's cache is still used.
+    Cache(EncodingKey),
     /// Which encodings are live, and what they carry.
     Layers(PublicationKey),
     /// Whether media still comes.

@@ -63,7 +63,9 @@ impl Engine {
             | Timer::Bandwidth(key)
             | Timer::Data(key) => Some(key),
             Timer::Layers(key) | Timer::Silence(key) => owner_of(key),
-            Timer::Encoding(key) => owner_of(self.encodings.get(key)?.publication),
+            Timer::Encoding(key) | Timer::Cache(key) => {
+                owner_of(self.encodings.get(key)?.publication)
+            }
             Timer::ChannelAck(key) => (self.channels.get(key)).map(|channel| channel.session),
         }
     }

@@ -60,6 +60,8 @@ pub struct Encoding {
     pub watching: Vec<u16>,
     /// For retransmissions.
     pub cache: PacketCache,
+    /// When the engine looks whether the cache is still used; none where it has no memory.
+    pub cache_timer: Option<Instant>,
     /// Asks the peer.
     pub key_frames: KeyFrameRequests,
     /// Asks the peer, too.
@@ -99,7 +101,8 @@ impl Encoding {
             rid,
             subscriptions: Vec::new(),
             watching: Vec::new(),
-            cache: PacketCache::new(kind, now),
+            cache: PacketCache::new(kind),
+            cache_timer: None,
             key_frames: KeyFrameRequests::default(),
             losses: Losses::default(),
             reception: None,

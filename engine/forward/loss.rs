@@ -12,6 +12,8 @@ const RTT_BOUNDS: (Duration, Duration) = (Duration::from_millis(15), Duration::f
 /// On top of the round trip, for the peer's pacing.
 const SLACK: Duration = Duration::from_millis(10);
 const MAX_REQUESTS: u8 = 8;
+/// Between two looks at all gaps: what falls due meanwhile is asked for together.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// A sample's weight (RFC 6298 section 2).
 const RTT_WEIGHT: u32 = 8;
 
@@ -25,6 +27,10 @@ struct Missing {
 /// The gaps of one stream.
 pub struct Losses {
     missing: Vec<Missing>,
+    /// No request is due before that; one may be due later, where a packet came meanwhile.
+    due: Option<Instant>,
+    /// No look at all gaps before that.
+    next_look: Option<Instant>,
     /// From a request to the packet, smoothed: a peer that only sends does not tell it otherwise.
     rtt: Duration,
 }
@@ -33,6 +39,8 @@ impl Default for Losses {
     fn default() -> Self {
         Losses {
             missing: Vec::new(),
+            due: None,
+            next_look: None,
             rtt: FIRST_RTT,
         }
     }
@@ -44,7 +52,12 @@ impl Losses {
         let gap = newer.saturating_sub(highest + 1);
         if gap > (MAX_MISSING - self.missing.len()) as u64 {
             self.missing.clear();
+            self.due = None;
             return false;
+        }
+        if gap > 0 {
+            let due = now + REORDERING;
+            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
         }
         self.missing
             .extend((highest + 1..newer).map(|extended| Missing {
@@ -63,6 +76,9 @@ impl Losses {
             .binary_search_by_key(&extended, |missing| missing.extended)
         {
             let missing = self.missing.remove(index);
+            if self.missing.is_empty() {
+                self.due = None;
+            }
             if let Some(asked) = missing.first_asked {
                 self.measure(now.saturating_duration_since(asked), missing.requests);
             }
@@ -82,13 +98,21 @@ impl Losses {
         self.rtt + self.rtt / 4 + SLACK
     }
 
-    /// When the next request is due.
+    /// When `collect_due` is to look for what is due. It is asked after each packet, so no gap is looked at here.
+    #[inline]
     pub fn next_due(&self) -> Option<Instant> {
-        self.missing.iter().map(|missing| missing.due).min()
+        let due = self.due?;
+        Some(self.next_look.map_or(due, |look| look.max(due)))
     }
 
     /// Collects what is to be asked for now. True when a packet was given up: only a key frame helps.
     pub fn collect_due(&mut self, now: Instant, lost: &mut Vec<u16>) -> bool {
+        if self.next_due().is_none_or(|due| due > now) {
+            return false;
+        }
+        #[cfg(test)]
+        LOOKS.with(|looks| looks.set(looks.get() + self.missing.len()));
+        self.next_look = Some(now + LOOK_INTERVAL);
         let before = self.missing.len();
         self.missing
             .retain(|missing| missing.requests < MAX_REQUESTS || missing.due > now);
@@ -99,8 +123,15 @@ impl Losses {
             missing.due = now + retry;
             lost.push(missing.extended as u16);
         }
+        self.due = self.missing.iter().map(|missing| missing.due).min();
         self.missing.len() < before
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Gaps that were looked at.
+    static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]
@@ -161,6 +192,28 @@ mod tests {
         }
         assert!(given_up);
         assert_eq!(lost.len(), usize::from(MAX_REQUESTS));
+    }
+
+    /// Every second packet of 20,000 a second is lost, and the others are asked after each.
+    #[test]
+    fn gaps_are_looked_at_once_in_a_while_however_many_packets_come() {
+        let mut now = Instant::now();
+        let mut losses = Losses::default();
+        let mut lost = Vec::new();
+        LOOKS.with(|looks| looks.set(0));
+        for number in (1..20_000_u64).step_by(2) {
+            losses.gap(number, number + 2, now);
+            now += Duration::from_micros(100);
+            if losses.next_due().is_some_and(|due| due <= now) {
+                losses.collect_due(now, &mut lost);
+            }
+            if number % 10 == 1 {
+                losses.arrived(number + 1, now);
+            }
+        }
+        let looks = LOOKS.with(|looks| looks.get());
+        assert!(lost.len() > 5_000, "{} requests", lost.len());
+        assert!(looks <= 1000 * MAX_MISSING, "{looks} looks in a second");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod feedback;
 mod freezes;
 mod fuzz;
+mod memory;
 mod streams;
 mod tables;
 
