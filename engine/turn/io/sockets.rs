@@ -73,7 +73,8 @@ impl Token {
 /// An address that we serve on.
 struct Place {
     ip: IpAddr,
-    announced: IpAddr,
+    /// Where peers reach its relays; none where it is all addresses of a family of which none is announced.
+    announced: Option<IpAddr>,
     clients: Rc<UdpSocket>,
     ports: Ports,
 }
@@ -96,6 +97,8 @@ pub struct Sockets {
     connections_per_address: usize,
     outbox: Outbox,
     losses: net::Losses,
+    /// Frames for clients that do not read their connections.
+    unread: u64,
     /// Messages that queues of relays had no room for which are closed by now.
     dropped_by_closed: u64,
     dirty: Vec<StreamKey>,
@@ -124,7 +127,8 @@ impl Sockets {
             let of_family = |announced: &&IpAddr| announced.is_ipv4() == ip.is_ipv4();
             places.push(Place {
                 ip,
-                announced: *options.announce.iter().find(of_family).unwrap_or(&ip),
+                announced: (options.announce.iter().find(of_family).copied())
+                    .or(Some(ip).filter(|ip| !ip.is_unspecified())),
                 clients: Rc::new(clients),
                 ports: Ports::new(options.relay_ports),
             });
@@ -144,6 +148,7 @@ impl Sockets {
             connections_per_address: options.connections_per_address,
             outbox,
             losses: net::Losses::default(),
+            unread: 0,
             dropped_by_closed: 0,
             dirty: Vec::new(),
             closing: Vec::new(),
@@ -256,7 +261,7 @@ impl Sockets {
     }
 
     /// The counts of what the kernel did not take or give, since the start, with their names.
-    pub fn kernel_counts(&mut self) -> [(&'static str, u64); 3] {
+    pub fn kernel_counts(&mut self) -> [(&'static str, u64); 4] {
         let new = self.outbox.sender.take_losses();
         self.losses.unsent += new.unsent;
         self.losses.refused += new.refused;
@@ -267,6 +272,7 @@ impl Sockets {
             ("send_buffer", self.losses.unsent),
             ("not_sendable", self.losses.refused),
             ("receive_buffer", self.dropped_by_closed + dropped),
+            ("unread", self.unread),
         ]
     }
 
@@ -312,8 +318,9 @@ impl Sockets {
                     .streams
                     .get_mut(key)
                     .map(|stream| stream.push(head, body));
-                if taken == Some(true) {
-                    self.mark_dirty(key);
+                match taken {
+                    Some(true) => self.mark_dirty(key),
+                    Some(false) | None => self.unread += 1,
                 }
             }
             Token::Listener(_) | Token::Relay(_) | Token::Room => {}
@@ -327,20 +334,21 @@ impl Sockets {
         self.outbox.push(source, to, head, body);
     }
 
-    fn place_for(&self, client: Client, ipv6: bool) -> Option<usize> {
+    /// Where to open a relay, and where peers reach it.
+    fn place_for(&self, client: Client, ipv6: bool) -> Option<(usize, IpAddr)> {
         let own = match Token::of(client.socket) {
             Token::Clients(place) => Some(place),
             Token::Stream(key) => self.streams.get(key).map(|stream| stream.place),
             Token::Listener(_) | Token::Relay(_) | Token::Room => None,
         };
-        let has_family = |&place: &usize| self.places[place].ip.is_ipv6() == ipv6;
-        own.filter(has_family)
-            .or_else(|| (0..self.places.len()).find(has_family))
+        own.into_iter()
+            .chain(0..self.places.len())
+            .filter_map(|place| Some((place, self.places[place].announced?)))
+            .find(|(_, announced)| announced.is_ipv6() == ipv6)
     }
 
-    fn keep(&mut self, place: usize, port: u16, socket: UdpSocket) -> (RelayKey, SocketAddr) {
+    fn keep(&mut self, place: usize, port: u16, socket: UdpSocket) -> RelayKey {
         let socket = Rc::new(socket);
-        let announced = SocketAddr::new(self.places[place].announced, port);
         let key = self.relays.insert(RelaySocket {
             socket: socket.clone(),
             place,
@@ -353,7 +361,7 @@ impl Sockets {
         {
             tracing::warn!(%error, "a relay cannot be waited for");
         }
-        (key, announced)
+        key
     }
 }
 
@@ -373,7 +381,8 @@ impl Wire for Sockets {
     }
 
     fn open(&mut self, client: Client, ipv6: bool, parity: Parity) -> Result<Opened, OpenError> {
-        let index = self.place_for(client, ipv6).ok_or(OpenError::NoFamily)?;
+        let place = self.place_for(client, ipv6);
+        let (index, announced) = place.ok_or(OpenError::NoFamily)?;
         let mut start = [0; 2];
         self.random(&mut start);
         let place = &mut self.places[index];
@@ -393,9 +402,10 @@ impl Wire for Sockets {
         if next.is_some() {
             place.ports.set_used(port + 1, true);
         }
+        let opened = |key, port| (key, SocketAddr::new(announced, port));
         Ok(Opened {
-            relay: self.keep(index, port, socket),
-            next: next.map(|socket| self.keep(index, port + 1, socket)),
+            relay: opened(self.keep(index, port, socket), port),
+            next: next.map(|socket| opened(self.keep(index, port + 1, socket), port + 1)),
         })
     }
 
@@ -429,6 +439,46 @@ fn dropped(socket: &UdpSocket) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer_policy::PeerPolicy;
+    use crate::server::Settings;
+
+    #[test]
+    fn relays_on_all_addresses_are_of_the_families_that_are_announced() {
+        let announced = IpAddr::from([203, 0, 113, 1]);
+        let settings = Settings {
+            secret: Vec::new(),
+            policy: PeerPolicy::default(),
+            allocations_per_credential: 1,
+            bytes_per_second: 0,
+            nonce_lifetime: std::time::Duration::ZERO,
+        };
+        let options = Options {
+            settings,
+            listen: ["0.0.0.0", "::"].map(|ip| ip.parse().unwrap()).to_vec(),
+            announce: vec![announced],
+            port: 0,
+            tls_port: 0,
+            relay_ports: (49_152, 65_535),
+            certificate: None,
+            host: String::new(),
+            connections: 1,
+            connections_per_address: 1,
+        };
+        let mut sockets = Sockets::open(&options).unwrap();
+        for place in [0, 1] {
+            let client = Client {
+                socket: Token::Clients(place).number(),
+                address: "127.0.0.1:9".parse().unwrap(),
+            };
+            let opened = sockets.open(client, false, Parity::Any);
+            let Ok(Opened { relay, .. }) = opened else {
+                panic!("no relay");
+            };
+            assert_eq!(relay.1.ip(), announced);
+            let refused = sockets.open(client, true, Parity::Any);
+            assert!(matches!(refused, Err(OpenError::NoFamily)));
+        }
+    }
 
     #[test]
     fn tokens_are_found_by_their_numbers() {
