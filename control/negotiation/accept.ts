@@ -138,14 +138,16 @@ function rejected(
   mid: string,
   kind: MediaKind,
 ): Transceiver {
-  const { media, protocol, payloads } = section;
+  const { media, protocol } = section;
+  // One of its formats is enough to answer it (RFC 3264 section 6), and all of them would be the session's to keep.
+  const [payload = '0'] = section.payloads.split(' ').filter((word) => word !== '' && word.length <= 64);
   const base = kept === undefined ? undefined : ended(kept);
   const ours = isRtp(section) && protocol === 'UDP/TLS/RTP/SAVPF';
   return {
     mid,
     kind,
     active: false,
-    ...(ours ? {} : { refused: { media, protocol, payloads: payloads === '' ? '0' : payloads } }),
+    ...(ours ? {} : { refused: { media, protocol, payloads: payload } }),
     payloadTypes: [],
     headerExtensionIds: [],
     direction: 'inactive',

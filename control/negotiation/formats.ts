@@ -72,23 +72,27 @@ function isRtcpRange(payloadType: number): boolean {
 
 /** Enters an offered section's numbers into the session's. A number in use keeps its meaning. */
 export function learnFormats(state: SessionState, kind: MediaKind, section: MediaSection): SessionState {
-  const inUse = usedFormats(state);
-  let formats = [...state.formats];
-  const read = readFormats(kind, section);
-  for (const format of read) {
-    const used = inUse.find((old) => sharesNumber(old, format));
-    if (used === undefined) formats = [...formats.filter((old) => !sharesNumber(old, format)), format];
-    else if (!sameFormat(used, format)) {
+  const inUse = byNumber(usedFormats(state));
+  const formats = byNumber(state.formats);
+  for (const format of readFormats(kind, section)) {
+    const numbers = numbersOf(format);
+    const used = numbers.map((number) => inUse.get(number)).find((known) => known !== undefined);
+    if (used === undefined) {
+      // What had one of these numbers goes as a whole.
+      const gone = numbers.flatMap((number) => formats.get(number) ?? []);
+      for (const number of gone.flatMap(numbersOf)) formats.delete(number);
+      for (const number of numbers) formats.set(number, format);
+    } else if (!sameFormat(used, format)) {
       refuse(
         'invalid_session_description',
         'A payload type that is in use in this session has another meaning now: number the new formats differently.',
       );
     }
   }
-  const known = new Set(formats.flatMap(numbersOf));
   const payloadTypes = new Set(state.reserved.payloadTypes);
-  for (const { payloadType } of section.formats) if (!known.has(payloadType)) payloadTypes.add(payloadType);
-  return { ...state, formats, reserved: { ...state.reserved, payloadTypes: [...payloadTypes] } };
+  for (const { payloadType } of section.formats) if (!formats.has(payloadType)) payloadTypes.add(payloadType);
+  const learned = [...new Set(formats.values())];
+  return { ...state, formats: learned, reserved: { ...state.reserved, payloadTypes: [...payloadTypes] } };
 }
 
 function usedFormats(state: SessionState): Format[] {
@@ -103,9 +107,9 @@ function numbersOf(format: Format): number[] {
     : [format.payloadType, format.rtxPayloadType];
 }
 
-function sharesNumber(a: Format, b: Format): boolean {
-  const numbers = numbersOf(b);
-  return numbersOf(a).some((number) => numbers.includes(number));
+/** Formats by each of their numbers. */
+function byNumber(formats: readonly Format[]): Map<number, Format> {
+  return new Map(formats.flatMap((format) => numbersOf(format).map((number) => [number, format] as const)));
 }
 
 /** Whether both are one format under one number. */

@@ -37,6 +37,9 @@ export function readRemote(
   if (media.length === 0) refuse(CODE, 'The session description has no m= section: add at least one.');
   const seen = new Set<string>();
   for (const section of media) {
+    if (section.media.length > 32 || section.protocol.length > 64) {
+      refuse(CODE, 'An m= line has a media type or a protocol that is too long: use registered ones.');
+    }
     if (section.mid === undefined) {
       if (isActive(section)) refuse(CODE, 'An m= section has no a=mid: give each one.');
       continue;
@@ -54,7 +57,10 @@ export function readRemote(
 
 function checkBundle({ bundles, media }: Description): void {
   const active = media.filter(isActive);
-  const covered = bundles.some((mids) => active.every(({ mid }) => mid !== undefined && mids.includes(mid)));
+  const covered = bundles.some((mids) => {
+    const bundled = new Set(mids);
+    return active.every(({ mid }) => mid !== undefined && bundled.has(mid));
+  });
   if (!covered && active.length > 0) {
     refuse(CODE, 'All m= sections must be in one a=group:BUNDLE: use the bundlePolicy "max-bundle".');
   }
@@ -90,9 +96,12 @@ export function readTransport(
   mayCheck: MayCheck,
 ): PeerTransport | undefined {
   const active = description.media.filter(isActive);
-  const bundle = description.bundles.find((mids) => active.every(({ mid }) => mids.includes(mid ?? '')));
-  const tagged = bundle?.find((mid) => active.some((section) => section.mid === mid));
-  const section = active.find(({ mid }) => mid === tagged);
+  const byMid = new Map(active.map((section) => [section.mid, section]));
+  const bundle = description.bundles.find((mids) => {
+    const bundled = new Set(mids);
+    return active.every(({ mid }) => bundled.has(mid ?? ''));
+  });
+  const section = byMid.get(bundle?.find((mid) => byMid.has(mid)));
   if (section === undefined) return state.peer;
   const { ice, fingerprint } = section;
   // RFC 8839 section 5.4.

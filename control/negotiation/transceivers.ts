@@ -1,6 +1,7 @@
 /** Questions about m-lines that every negotiation asks: directions, mids, places. */
+
+import { SDP_LIMITS } from '../sdp/bounds.ts';
 import type { MediaSection } from '../sdp/description.ts';
-import { SDP_LIMITS } from '../sdp/parse.ts';
 import { refuse } from './refusal.ts';
 import { ended } from './session.ts';
 import type { OutgoingSsrcs, SessionState, Transceiver } from './state.ts';

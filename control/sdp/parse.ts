@@ -1,15 +1,7 @@
 import { isIP } from 'node:net';
 import * as sdpTransform from 'sdp-transform';
+import { boundSdp, SDP_LIMITS } from './bounds.ts';
 import type { Description, Direction, IceCandidate, MediaSection, RtpFormat } from './description.ts';
-
-/** Bounds on what is parsed at all: text comes from anyone who holds an app's secret. */
-export const SDP_LIMITS = {
-  characters: 1_048_576,
-  lines: 40_000,
-  lineCharacters: 8_192,
-  mediaSections: 256,
-  candidates: 64,
-};
 
 export type ParseResult =
   | { readonly ok: true; readonly description: Description }
@@ -21,10 +13,10 @@ type ParsedSession = sdpTransform.SessionDescription;
 
 /** Reads a session description (RFC 8866); never throws. */
 export function parseSdp(text: string): ParseResult {
-  const problem = problemOfSize(text);
-  if (problem !== undefined) return { ok: false, problem };
+  const bounded = boundSdp(text);
+  if (!bounded.ok) return bounded;
   try {
-    const session = sdpTransform.parse(text);
+    const session = sdpTransform.parse(bounded.text);
     // The parser's types promise required lines; hostile text has none of them.
     const version: unknown = session.version;
     if (version !== 0) return { ok: false, problem: 'it does not begin with the line v=0' };
@@ -35,30 +27,13 @@ export function parseSdp(text: string): ParseResult {
         mixedExtensions: session.extmapAllowMixed !== undefined,
         bundles: (session.groups ?? [])
           .filter((group) => String(group.type) === 'BUNDLE')
-          .map((group) => words(group.mids)),
+          .map((group) => [...new Set(words(group.mids))]),
         media: session.media.map((media) => section(media, session)),
       },
     };
   } catch {
     return { ok: false, problem: 'it is not readable as SDP' };
   }
-}
-
-/** Looked at before the parser, whose time grows with lines. */
-function problemOfSize(text: string): string | undefined {
-  if (text.trim() === '') return 'it is empty';
-  if (text.length > SDP_LIMITS.characters) return 'it is too long';
-  const lines = text.split(/\r\n|\r|\n/);
-  if (lines.length > SDP_LIMITS.lines) return 'it has too many lines';
-  let sections = 0;
-  for (const line of lines) {
-    if (line.length > SDP_LIMITS.lineCharacters) return 'it has a line that is too long';
-    if (line.startsWith('m=')) sections += 1;
-  }
-  if (sections > SDP_LIMITS.mediaSections) {
-    return `it has more than ${SDP_LIMITS.mediaSections} m= sections`;
-  }
-  return undefined;
 }
 
 function section(media: ParsedMedia, session: ParsedSession): MediaSection {
@@ -156,7 +131,9 @@ function formats(media: ParsedMedia): RtpFormat[] {
   for (const line of media.rtcpFb ?? []) {
     const key = String(line.payload);
     const text = line.subtype === undefined ? String(line.type) : `${line.type} ${line.subtype}`;
-    feedback.set(key, [...(feedback.get(key) ?? []), text]);
+    const known = feedback.get(key);
+    if (known === undefined) feedback.set(key, [text]);
+    else known.push(text);
   }
   const result: RtpFormat[] = [];
   for (const word of new Set(words(media.payloads))) {

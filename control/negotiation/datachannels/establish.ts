@@ -1,5 +1,5 @@
 /** The transport of data channels, and the reserved channel on it. */
-import { SDP_LIMITS } from '../../sdp/parse.ts';
+import { SDP_LIMITS } from '../../sdp/bounds.ts';
 import { acceptOffer } from '../accept.ts';
 import { describe } from '../describe.ts';
 import { beginOffer } from '../pull.ts';
