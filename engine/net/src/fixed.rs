@@ -49,9 +49,6 @@ impl<T> Drop for Fixed<T> {
     }
 }
 
-// SAFETY: it owns its elements.
-unsafe impl<T: Send> Send for Fixed<T> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;

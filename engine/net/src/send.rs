@@ -4,15 +4,15 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backlog::{Backlog, Losses, Waiting};
 use crate::batch::{BATCH, Batch, Blocked, Progress};
 
 /// Bytes of a message of several datagrams: what fits into an IP packet's length field beside the headers.
 pub const MAX_MESSAGE: usize = 65_000;
-/// Batches that one `resume` sends at most: the datagrams that come and the timers have their turn too.
-const BATCHES_IN_A_ROW: usize = 4;
+/// How long one `resume` may take: the datagrams that come and the timers have their turn too.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Datagrams to one destination. All have the length of the first but the last one, which may be shorter; at most
 /// `MAX_SEGMENTS` and `MAX_MESSAGE` bytes.
@@ -116,11 +116,9 @@ impl Sender {
     /// The kernel's, from asking which sockets have room.
     pub fn resume(&mut self, now: Instant) -> io::Result<()> {
         let ready = self.backlog.find_ready(now)?;
-        let mut batches = BATCHES_IN_A_ROW;
+        let begin = Instant::now();
         for &number in &ready {
-            while batches > 0 && self.resume_one(number) {
-                batches -= 1;
-            }
+            while begin.elapsed() < TURN && self.resume_one(number) {}
         }
         self.backlog.give_back(ready);
         Ok(())
