@@ -21,7 +21,7 @@ pub struct Reception {
 
 impl Reception {
     /// One turn: what the last one left, then sockets that are ready, those after the last one first. A socket that has no
-    /// turn is ready again the next time.
+    /// turn is ready again the next time. What is not a socket's index is passed over.
     pub fn take(
         &mut self,
         sockets: &[UdpSocket],
@@ -35,8 +35,9 @@ impl Reception {
             self.read(&turn, clock(), &mut each);
         }
         let last = self.last;
-        let after = ready.iter().filter(|&&index| index > last);
-        let before = ready.iter().filter(|&&index| index <= last);
+        let ready = || ready.iter().filter(|&&index| index < sockets.len());
+        let after = ready().filter(|&&index| index > last);
+        let before = ready().filter(|&&index| index <= last);
         for &index in after.chain(before) {
             for _ in 0..BATCHES_IN_A_ROW {
                 // The rest has the buffers.

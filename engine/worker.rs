@@ -142,28 +142,7 @@ impl Worker<'_> {
             self.udp.resume(end)?;
             self.troubles.end(&self.poller, end);
             has_mail = self.take_mail(engine);
-            let tcp_is_ready = ready.contains(&ANY_TCP);
-            ready.retain(|&index| index < ROOM);
-            let outbox = &mut self.outbox;
-            let sockets = self.udp.sockets();
-            let (poller, troubles) = (&self.poller, &mut self.troubles);
-            self.reception.take(
-                &sockets,
-                &ready,
-                &Instant::now,
-                |now, index, source, datagram| {
-                    engine.handle_datagram(now, index as u16, source, datagram, outbox);
-                },
-                |index, error| troubles.note(poller, index, error, end),
-            );
-            drop(sockets);
-            // Last: whatever comes by TCP, the UDP sockets have had their turn.
-            let mut peers = TcpPeers { engine, outbox };
-            if tcp_is_ready {
-                self.tcp.take(Instant::now, &mut peers)?;
-            }
-            let now = Instant::now();
-            self.tcp.end_what_is_due(now, &mut peers);
+            let now = self.receive(engine, &ready)?;
             engine.handle_timeout_in_turns(now, &Instant::now, &mut self.outbox);
             self.continue_snapshot(engine, now);
             self.pass_on_handovers(engine);
@@ -179,6 +158,31 @@ impl Worker<'_> {
                 return self.udp.drain();
             }
         }
+    }
+
+    /// Gives the time when it is done.
+    fn receive(&mut self, engine: &mut Engine, ready: &[usize]) -> io::Result<Instant> {
+        let outbox = &mut self.outbox;
+        let sockets = self.udp.sockets();
+        let (poller, troubles) = (&self.poller, &mut self.troubles);
+        self.reception.take(
+            &sockets,
+            ready,
+            &Instant::now,
+            |now, index, source, datagram| {
+                engine.handle_datagram(now, index as u16, source, datagram, outbox);
+            },
+            |index, error| troubles.note(poller, index, error, Instant::now()),
+        );
+        drop(sockets);
+        // Last: whatever comes by TCP, the UDP sockets have had their turn.
+        let mut peers = TcpPeers { engine, outbox };
+        if ready.contains(&ANY_TCP) {
+            self.tcp.take(Instant::now, &mut peers)?;
+        }
+        let now = Instant::now();
+        self.tcp.end_what_is_due(now, &mut peers);
+        Ok(now)
     }
 
     fn watch_new_sockets(&mut self) -> io::Result<()> {

@@ -20,25 +20,12 @@ use crate::transport::Transport;
 /// SSRCs that one association's keys protect: 32,768 tracks with retransmissions, one after another.
 const MAX_USED_SSRCS: usize = 1 << 16;
 
-/// Bytes that control may keep with a session.
-const MAX_CONTROL_STATE: usize = 64 << 10;
-
-fn check_control_state(state: &[u8]) -> Result<(), String> {
-    match state.len() {
-        ..=MAX_CONTROL_STATE => Ok(()),
-        length => Err(format!(
-            "control_state has {length} bytes, of which {MAX_CONTROL_STATE} are allowed"
-        )),
-    }
-}
-
 impl Engine {
     pub(super) fn apply_session(
         &mut self,
         request: proto::ApplySession,
         now: Instant,
     ) -> Result<(), String> {
-        check_control_state(&request.control_state)?;
         let table = table::read(&request)?;
         self.check_workers(&table)?;
         let existing = self.by_id.get(&request.session_id).copied();

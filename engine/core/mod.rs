@@ -30,6 +30,7 @@ mod checks;
 #[cfg(test)]
 mod consistency;
 mod counters;
+mod due;
 mod encodings;
 mod extensions;
 mod feedback_path;
@@ -71,7 +72,6 @@ pub use session::ExtensionIds;
 use session::{AddressMap, Session};
 pub use snapshot::Snapshot;
 use timers::{Timer, Timers};
-use turn::Turn;
 
 new_key_type! {
     /// A session in the engine.
@@ -245,66 +245,6 @@ impl Engine {
     /// Counts datagrams that peers did not read from their TCP connections.
     pub fn discard_unread(&mut self, count: u64) {
         self.counters.discard_many(Discard::Unread, count);
-    }
-
-    /// Does what is due, and what follows from the datagrams since the last call, the last packets' leaving among it: to be
-    /// called after each batch.
-    pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
-        self.handle_timeout_in_turns(now, &|| now, outbox);
-    }
-
-    /// The same, but what would take longer than a turn waits: `next_timeout` is over then.
-    pub fn handle_timeout_in_turns(
-        &mut self,
-        now: Instant,
-        clock: &dyn Fn() -> Instant,
-        outbox: &mut Outbox,
-    ) {
-        self.fan_out_burst(now, outbox);
-        self.handle_told(now, outbox);
-        let turn = Turn::begin(clock);
-        while let Some(timer) = self.timers.pop_due(now) {
-            match self.owner_of(timer) {
-                Some(owner) => {
-                    self.within_walls(|engine| {
-                        engine.at_work = Some(owner);
-                        engine.timer_due(timer, now, outbox);
-                    });
-                }
-                None => self.timer_due(timer, now, outbox),
-            }
-            if turn.is_over() {
-                break;
-            }
-        }
-        self.take_turns(now, &Turn::begin(clock), outbox);
-    }
-
-    fn timer_due(&mut self, timer: Timer, now: Instant, outbox: &mut Outbox) {
-        match timer {
-            Timer::Transport(key) => self.transport_due(key, now, outbox),
-            Timer::Report(key) => self.report_due(key, now, outbox),
-            Timer::Arrivals(key) => self.arrivals_due(key, now, outbox),
-            Timer::Encoding(key) => self.encoding_due(key, now, outbox),
-            Timer::Cache(key) => self.cache_due(key, now),
-            Timer::Bandwidth(key) => self.bandwidth_due(key, now, outbox),
-            Timer::Layers(key) => self.layers_due(key, now),
-            Timer::Silence(key) => self.silence_due(key, now),
-            Timer::Data(key) => self.data_due(key, now),
-            Timer::ChannelAck(key) => self.ack_due(key),
-        }
-        #[cfg(test)]
-        if let Some(session) = self.at_work.and_then(|key| self.sessions.get(key)) {
-            crate::faults::trip(crate::faults::Point::Timer, &session.id);
-        }
-    }
-
-    /// When `handle_timeout` is due.
-    pub fn next_timeout(&self) -> Option<Instant> {
-        if self.has_turns() {
-            return Some(self.started);
-        }
-        self.timers.next()
     }
 
     /// The next event for control.

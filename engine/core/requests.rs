@@ -58,10 +58,11 @@ impl Engine {
                 Ok(done)
             }
             Some(request::Body::SendMessage(message)) => self.send(message).map(|()| done),
-            // A snapshot is made in pieces, by `next_piece`.
-            Some(request::Body::Snapshot(_)) | None => {
-                Err("the request has no body that this engine knows".to_owned())
+            // `next_piece` makes it where control reads it so.
+            Some(request::Body::Snapshot(_)) => {
+                Err("a snapshot comes in pieces, which this control does not read".into())
             }
+            None => Err("the request has no body that this engine knows".to_owned()),
         }
     }
 

@@ -34,6 +34,18 @@ pub struct Table {
     pub channels: Vec<ChannelSettings>,
 }
 
+/// Bytes that control may keep with a session.
+const MAX_CONTROL_STATE: usize = 64 << 10;
+
+fn check_control_state(state: &[u8]) -> Result<(), String> {
+    match state.len() {
+        ..=MAX_CONTROL_STATE => Ok(()),
+        length => Err(format!(
+            "control_state has {length} bytes, of which {MAX_CONTROL_STATE} are allowed"
+        )),
+    }
+}
+
 /// Reads a table.
 ///
 /// # Errors
@@ -47,6 +59,7 @@ pub fn read(request: &proto::ApplySession) -> Result<Table, String> {
             "a session has at most {MAX_SECTIONS} publications and subscriptions together"
         ));
     }
+    check_control_state(&request.control_state)?;
     let table = Table {
         transport: request.transport.as_ref().map(transport).transpose()?,
         publications: request

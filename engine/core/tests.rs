@@ -19,6 +19,7 @@ mod repeats;
 mod simulcast;
 mod slow_link;
 mod switching;
+mod turns;
 mod walls;
 mod workers;
 

@@ -311,3 +311,48 @@ fn a_worker_that_panics_again_and_again_answers_all_requests_and_others_go_on() 
     assert_eq!(running.counter("worker_restarts"), 5);
     running.leave();
 }
+
+#[test]
+fn a_snapshot_that_is_larger_than_what_may_wait_is_read_by_a_control_that_takes_its_time() {
+    const COUNT: usize = 1200;
+    let mut running = Running::start("snapshot");
+    for number in 0..COUNT {
+        let table = proto::ApplySession {
+            session_id: format!("snapshot-{number}"),
+            control_state: vec![7; 64 << 10],
+            ..Default::default()
+        };
+        let worker = number as u32 % 2;
+        let done = running.ask(worker, request::Body::ApplySession(table));
+        done.expect("a good table");
+    }
+    running.apply(0, "snapshot-peer").expect("a good table");
+    let peer = running.connect(0, "snapshot-peer");
+    let asked = request::Body::Snapshot(proto::Snapshot { in_pieces: true });
+    let id = running.send(0, asked);
+    // Nothing of it has been read, and peers are served.
+    running.check(&peer, "snapshot-peer");
+    let mut told = BTreeSet::new();
+    loop {
+        let Ok(answer::Body::Snapshot(piece)) = running.answer_to(id) else {
+            panic!("no snapshot");
+        };
+        told.extend(piece.sessions.into_iter().map(|session| session.session_id));
+        if !piece.more {
+            break;
+        }
+    }
+    assert_eq!(told.len(), COUNT + 1);
+    running.leave();
+}
+
+#[test]
+fn a_control_that_reads_snapshots_as_one_message_is_told_so() {
+    let mut running = Running::start("old");
+    let asked = request::Body::Snapshot(proto::Snapshot { in_pieces: false });
+    let refusal = running
+        .ask(0, asked)
+        .expect_err("it would take a part for all");
+    assert!(refusal.contains("pieces"), "{refusal}");
+    running.leave();
+}

@@ -143,6 +143,22 @@ impl Laboratory {
         self.settle();
     }
 
+    /// What is due now, for as long as the turns are by that clock.
+    pub fn due_in_turns(&mut self, clock: &dyn Fn() -> Instant) {
+        (self.engine).handle_timeout_in_turns(self.now, clock, &mut self.outbox);
+    }
+
+    /// What follows from the table waits.
+    pub fn apply_without_settling(&mut self, table: proto::ApplySession) {
+        let request = proto::Request {
+            id: 1,
+            body: Some(apply(table)),
+            worker: 0,
+        };
+        let answer = (self.engine).handle_request(self.now, request, &mut self.outbox);
+        assert!(matches!(answer.body, Some(answer::Body::Done(_))));
+    }
+
     /// After a panic of the whole worker.
     pub fn begin_anew(&mut self) {
         let aside = Laboratory::new().engine;
