@@ -13,6 +13,8 @@ use super::{Answers, Certificate, Fingerprint};
 const CLIENT_HELLO: u8 = 1;
 /// Handshakes at a time.
 const MAX_HANDSHAKES: usize = 3;
+/// How often a flight is repeated before anything comes back. A peer that misses it sends its own again, and is answered.
+const MAX_REPEATS: u32 = 2;
 /// Once there are so many, the oldest one gives way to another if it has had so long.
 const LEAST_TIME: Duration = Duration::from_millis(250);
 
@@ -30,6 +32,8 @@ struct Handshake {
     hello: Message,
     random: ClientRandom,
     begun: Instant,
+    /// Of its flight, since something came of the peer.
+    repeats: u32,
     gate: ServerGate,
     association: Association,
 }
@@ -54,10 +58,14 @@ impl Contenders {
         }
         for handshake in &mut self.handshakes {
             let Handshake {
-                gate, association, ..
+                gate,
+                association,
+                repeats,
+                ..
             } = handshake;
             for admitted in gate.admit(association.is_13(), fingerprint, datagram) {
                 association.take(now, &admitted);
+                *repeats = 0;
             }
         }
     }
@@ -80,6 +88,7 @@ impl Contenders {
             // After a HelloRetryRequest (RFC 9147 section 5.1).
             let is_next = message.number == known.hello.number.wrapping_add(1);
             if is_repeat || is_next {
+                known.repeats = 0;
                 known.association.take(now, &message.datagram());
                 self.speaker = Some(random);
             }
@@ -108,6 +117,7 @@ impl Contenders {
             hello: message,
             random,
             begun: now,
+            repeats: 0,
             association,
         });
     }
@@ -115,6 +125,8 @@ impl Contenders {
     /// Lets time pass. A handshake whose time is over is forgotten, and the peer may begin another one.
     pub fn handle_timeout(&mut self, now: Instant) {
         for handshake in &mut self.handshakes {
+            let due = handshake.association.next_timeout();
+            handshake.repeats += u32::from(due.is_some_and(|due| due <= now));
             handshake.association.handle_timeout(now);
         }
     }
@@ -126,7 +138,8 @@ impl Contenders {
     ) -> Option<(Association, ClientRandom)> {
         let mut done = None;
         for (index, handshake) in self.handshakes.iter_mut().enumerate() {
-            let may_speak = self.speaker == Some(handshake.random);
+            let may_speak =
+                self.speaker == Some(handshake.random) && handshake.repeats <= MAX_REPEATS;
             if drain(&mut handshake.association, may_speak) {
                 done = Some(index);
                 break;

@@ -318,6 +318,41 @@ fn handshakes_are_done_where_datagrams_are_lost_doubled_and_swapped() {
 }
 
 #[test]
+fn a_flight_is_repeated_twice_and_again_when_the_peer_repeats_its_own() {
+    for version in [Version::Dtls12, Version::Dtls13] {
+        let mut lab = Laboratory::new(version, Role::Passive);
+        let flights = |lab: &mut Laboratory, seconds| {
+            let mut flights = Vec::new();
+            let until = lab.now + Duration::from_secs(seconds);
+            while lab.now < until {
+                lab.ours.handle_timeout(lab.now);
+                lab.poll();
+                if !lab.outgoing.is_empty() {
+                    flights.push(lab.outgoing.drain(..).map(|sent| sent.len()).sum::<usize>());
+                }
+                lab.now += Duration::from_millis(10);
+            }
+            flights
+        };
+        lab.poll();
+        let _ = lab.peer.handle_timeout(lab.now);
+        lab.poll();
+        let hellos: Vec<_> = lab.incoming.drain(..).collect();
+        for hello in &hellos {
+            lab.forge(hello);
+        }
+        let first = flights(&mut lab, 3);
+        assert_eq!(first.len(), 3, "{version:?} {first:?}");
+        for hello in &hellos {
+            lab.forge(hello);
+        }
+        let again = flights(&mut lab, 4);
+        assert!((1..=3).contains(&again.len()), "{version:?} {again:?}");
+        assert!(lab.run(|_| Vec::new()), "{version:?}");
+    }
+}
+
+#[test]
 fn no_record_in_plain_ends_a_connection() {
     for version in VERSIONS {
         for role in [Role::Passive, Role::Active] {
