@@ -15,11 +15,13 @@ use is::{IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
 mod addressee;
 mod candidate;
 mod message;
+mod transmit;
 mod ways;
 
 pub use addressee::{Addressee, TransactionId, addressee, transaction_of_request};
 pub use candidate::RemoteCandidate;
 use candidate::local_candidate;
+pub use transmit::IceTransmit;
 use ways::{Way, Ways};
 
 /// A username fragment and its password (RFC 8445 section 5.3).
@@ -54,20 +56,6 @@ pub enum IceEvent {
     },
     /// No check came, or none was answered, for too long.
     PathLost,
-}
-
-/// A datagram that ICE wants sent.
-pub struct IceTransmit {
-    /// UDP or TCP.
-    pub protocol: Protocol,
-    /// Our socket's address.
-    pub local: SocketAddr,
-    /// Where to.
-    pub remote: SocketAddr,
-    /// A STUN message.
-    pub datagram: Vec<u8>,
-    /// Whether the peer has answered from there, or sent enough from there. Else it is a stranger's address for all we know.
-    pub earned: bool,
 }
 
 /// Pairs that one peer may make a lite agent keep; a browser with many interfaces has fewer.
@@ -215,11 +203,11 @@ impl Ice {
             return false;
         }
         let way = (protocol, local, remote);
+        if self.role == IceRole::Lite && !message.is_binding_request() {
+            return self.take_answer(now, way, &message);
+        }
         if self.role == IceRole::Lite && !self.ways.is_proven(way, now) {
-            return match message.is_binding_request() {
-                true => self.take_unproven(now, way, message, datagram),
-                false => self.take_answer(now, way, &message),
-            };
+            return self.take_unproven(now, way, message, datagram);
         }
         let pays = self.role == IceRole::Full && !self.is_asked(remote);
         let accepted = self.take(now, way, message);
@@ -247,7 +235,7 @@ impl Ice {
             self.agent.handle_timeout(now);
             if self.role == IceRole::Lite && is_request {
                 self.last_check = Some(now);
-                self.ways.used(way, now);
+                self.renew(way, now);
                 self.checked(way, is_nomination, now);
             }
         }
@@ -269,6 +257,10 @@ impl Ice {
         let Some(transaction) = message::transaction() else {
             return false;
         };
+        if self.path == Some(way) {
+            // Whoever has the address now does not answer our checks.
+            self.connection_lost();
+        }
         let nominates = request.use_candidate();
         self.ways
             .checked(way, datagram, nominates, transaction, now);
@@ -285,10 +277,14 @@ impl Ice {
         let is_conflict = answer.error_code().is_some_and(|(code, _)| code == 487);
         let is_answer = answer.is_successful_binding_response()
             || answer.is_failed_binding_response() && is_conflict;
-        if !is_answer
-            || !self.ways.awaits(way, answer.trans_id())
-            || !message::is_authentic(answer, &self.remote.password)
-        {
+        let transaction = answer.trans_id();
+        if !is_answer || !message::is_authentic(answer, &self.remote.password) {
+            return false;
+        }
+        if self.ways.renew(way, transaction, now) {
+            return true;
+        }
+        if !self.ways.awaits(way, transaction) {
             return false;
         }
         let request = self.ways.prove(way, now).unwrap_or_default();
@@ -301,6 +297,20 @@ impl Ice {
     /// Full role: whether the description names an address, or the peer has answered from there.
     fn is_asked(&self, remote: SocketAddr) -> bool {
         self.named.contains(&remote) || self.agent.has_viable_remote_candidate(remote)
+    }
+
+    /// The peer has checked on a proven way: it may have to prove it again.
+    fn renew(&mut self, way: Way, now: Instant) {
+        if !self.ways.used(way, now) {
+            return;
+        }
+        let Some(transaction) = message::transaction() else {
+            return;
+        };
+        if let Some(check) = message::check(&self.local, &self.remote, transaction) {
+            self.ways.renewing(way, transaction, now);
+            self.outgoing.push_back(IceTransmit::earned(way, check));
+        }
     }
 
     fn check_ways(&mut self, now: Instant) {
@@ -319,14 +329,7 @@ impl Ice {
         };
         let is_paid = self.ways.pay(way, datagram.len());
         if is_paid {
-            let (protocol, local, remote) = way;
-            self.outgoing.push_back(IceTransmit {
-                protocol,
-                local,
-                remote,
-                datagram,
-                earned: true,
-            });
+            self.outgoing.push_back(IceTransmit::earned(way, datagram));
         }
         is_paid
     }
@@ -379,7 +382,7 @@ impl Ice {
         admitted
     }
 
-    /// The connection by which media went is over. The agent may hold on to its pair for a while.
+    /// The connection by which media went is over, or its address is another one's. The agent may hold on to its pair for a while.
     pub fn connection_lost(&mut self) {
         self.path_lost = true;
         self.heard = None;

@@ -1,6 +1,7 @@
 //! Which of the peer's addresses are proven. A check proves who made it, but not that it came from where it says: whoever
 //! forges its source would have us send media to somebody who never asked. So a lite agent answers a new address with a check
-//! of its own, and uses the address once the peer has answered that (as QUIC validates paths, RFC 9000 section 8.2).
+//! of its own, and uses the address once the peer has answered that (as QUIC validates paths, RFC 9000 section 8.2). Addresses
+//! change hands, so the proof is renewed while the address is used (RFC 7675).
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,15 +24,26 @@ const MAX_PROVEN: usize = 64;
 const MAX_ATTEMPTS: u32 = 5;
 /// Until the first repeat, which is doubled each time (RFC 8489 section 6.2.1).
 const FIRST_TIMEOUT: Duration = Duration::from_millis(100);
-/// A proof that was not used for so long is forgotten (RFC 7675 section 5.1).
+/// How long a proof counts (RFC 7675 section 5.1).
 const PROOF_LASTS: Duration = Duration::from_secs(30);
+/// From when on the peer is asked for another one, with each of its checks but not more often than this.
+const RENEWAL: Duration = Duration::from_secs(10);
+const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The addresses of one peer.
 #[derive(Default)]
 pub struct Ways {
-    /// That of the last check is the last, each with the time of it.
-    proven: Vec<(Way, Instant)>,
+    /// That of the last check is the last.
+    proven: Vec<Proven>,
     unproven: VecDeque<Unproven>,
+}
+
+struct Proven {
+    way: Way,
+    /// When the peer answered.
+    since: Instant,
+    /// The last check that is to renew it.
+    renewal: Option<(TransId, Instant)>,
 }
 
 struct Unproven {
@@ -50,16 +62,43 @@ struct Unproven {
 impl Ways {
     /// Whether the peer receives at its end of the way. A TCP connection proves that by itself.
     pub fn is_proven(&self, way: Way, now: Instant) -> bool {
-        let known = self.proven.iter().find(|(known, _)| *known == way);
-        way.0 != Protocol::Udp || known.is_some_and(|&(_, used)| now < used + PROOF_LASTS)
+        let known = self.proven.iter().find(|known| known.way == way);
+        way.0 != Protocol::Udp || known.is_some_and(|known| now < known.since + PROOF_LASTS)
     }
 
-    /// A check of the peer came on a proven way.
-    pub fn used(&mut self, way: Way, now: Instant) {
-        if let Some(index) = self.proven.iter().position(|(known, _)| *known == way) {
-            self.proven[index].1 = now;
-            self.proven[index..].rotate_left(1);
+    /// A check of the peer came on a proven way; whether one of ours is to renew the proof.
+    pub fn used(&mut self, way: Way, now: Instant) -> bool {
+        let Some(index) = self.proven.iter().position(|known| known.way == way) else {
+            return false;
+        };
+        self.proven[index..].rotate_left(1);
+        self.proven.last().is_some_and(|known| {
+            let pause = known
+                .renewal
+                .is_none_or(|(_, at)| now >= at + RENEWAL_PAUSE);
+            pause && now >= known.since + RENEWAL
+        })
+    }
+
+    /// A check with this transaction is sent to renew the proof.
+    pub fn renewing(&mut self, way: Way, transaction: TransId, now: Instant) {
+        if let Some(known) = self.proven.iter_mut().find(|known| known.way == way) {
+            known.renewal = Some((transaction, now));
         }
+    }
+
+    /// Takes an answer that the peer has given; whether it renews a proof.
+    pub fn renew(&mut self, way: Way, transaction: TransId, now: Instant) -> bool {
+        let is_awaited = |known: &&mut Proven| {
+            let awaited = known.renewal.map(|(awaited, _)| awaited);
+            known.way == way && awaited == Some(transaction)
+        };
+        let Some(known) = self.proven.iter_mut().find(is_awaited) else {
+            return false;
+        };
+        known.since = now;
+        known.renewal = None;
+        true
     }
 
     /// A check of the peer came on an unproven way: one of ours is due. `transaction` is for a new one.
@@ -160,17 +199,24 @@ impl Ways {
     pub fn prove(&mut self, way: Way, now: Instant) -> Option<Vec<u8>> {
         let index = self.unproven.iter().position(|known| known.way == way)?;
         let unproven = self.unproven.remove(index)?;
-        self.proven.retain(|(known, _)| *known != way);
+        self.proven.retain(|known| known.way != way);
         if self.proven.len() == MAX_PROVEN {
             self.proven.remove(0);
         }
-        self.proven.push((way, now));
+        self.proven.push(Proven {
+            way,
+            since: now,
+            renewal: None,
+        });
         Some(unproven.request)
     }
 
     /// The credentials are others: the checks of before count no more. Who has proved an address still has it.
     pub fn restart(&mut self) {
         self.unproven.clear();
+        for known in &mut self.proven {
+            known.renewal = None;
+        }
     }
 }
 
@@ -254,6 +300,27 @@ mod tests {
         assert!(ways.is_proven(way(1), now));
         assert!(!ways.is_proven(way(1), now + PROOF_LASTS));
         assert_eq!(ways.prove(way(1), now), None);
+    }
+
+    #[test]
+    fn a_proof_is_renewed_by_the_answer_to_the_last_check() {
+        let mut now = Instant::now();
+        let mut ways = Ways::default();
+        ways.checked(way(1), b"request", true, TransId::new(), now);
+        ways.prove(way(1), now);
+        assert!(!ways.used(way(1), now));
+        now += RENEWAL;
+        assert!(ways.used(way(1), now));
+        let transaction = TransId::new();
+        ways.renewing(way(1), transaction, now);
+        assert!(!ways.used(way(1), now), "one at a time");
+        assert!(ways.used(way(1), now + RENEWAL_PAUSE));
+        assert!(!ways.renew(way(1), TransId::new(), now));
+        assert!(!ways.renew(way(2), transaction, now));
+        assert!(ways.renew(way(1), transaction, now));
+        assert!(!ways.renew(way(1), transaction, now), "once");
+        assert!(ways.is_proven(way(1), now + PROOF_LASTS - RENEWAL));
+        assert!(!ways.is_proven(way(1), now + PROOF_LASTS));
     }
 
     #[test]

@@ -106,6 +106,50 @@ fn many_claimed_addresses_bring_each_no_more_and_the_peer_can_still_move() {
     assert_eq!(sound(&mut lab, publisher, subscriber, 1), 1);
 }
 
+/// An address changes hands, and the peer of before goes on to forge checks from there.
+#[test]
+fn media_to_an_address_that_no_longer_answers_ends() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    let address = lab.address(subscriber);
+    lab.vanish(subscriber);
+    let mut after_a_minute = (0, 0);
+    let mut forged = 0;
+    for second in 0..120_u16 {
+        if second == 60 {
+            after_a_minute = (forged, lab.bytes_to(address));
+        }
+        forged += lab.forge_check(subscriber, address);
+        lab.check_again(publisher);
+        for packet in 0..10 {
+            let sequence = second * 10 + packet;
+            lab.send_media(publisher, sequence, u32::from(sequence) * 960, b"sound");
+            lab.advance(Duration::from_millis(100));
+        }
+    }
+    let (forged_before, got_before) = after_a_minute;
+    assert!(got_before > 0);
+    let got = lab.bytes_to(address) - got_before;
+    let forged = forged - forged_before;
+    assert!(got <= 3 * forged, "{got} for {forged}");
+    let lost: i32 = TransportState::Disconnected.into();
+    assert_eq!(lab.transport_states().last(), Some(&lost));
+}
+
+#[test]
+fn a_peer_that_answers_keeps_its_path_for_minutes() {
+    let mut lab = Laboratory::new();
+    let (publisher, subscriber) = lab.call(Codec::Opus);
+    for sequence in 1..=100 {
+        assert_eq!(sound(&mut lab, publisher, subscriber, sequence), 1);
+        lab.advance(Duration::from_secs(5));
+        lab.check_again(publisher);
+        lab.check_again(subscriber);
+    }
+    let lost: i32 = TransportState::Disconnected.into();
+    assert!(!lab.transport_states().contains(&lost));
+}
+
 #[test]
 fn only_the_answer_that_was_asked_for_proves_an_address() {
     let mut lab = Laboratory::new();
