@@ -53,7 +53,7 @@ export const turnOperations = {
     path: '/credentials/:username/revoke',
     success: 204,
     response: Type.Object({}),
-    errors: [],
+    errors: ['invalid_params'],
   },
 } as const satisfies Record<string, Operation>;
 

@@ -4,17 +4,18 @@ import { expect, test } from 'vitest';
 
 /** Who may import whom (ARCHITECTURE.md): everyone may import the contract, nobody what is above it. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  accounts: [],
+  accounts: ['processes'],
   cluster: [],
   config: [],
   sdp: [],
   observe: ['config'],
-  'engine-link': ['config', 'observe'],
+  processes: ['observe'],
+  'engine-link': ['config', 'observe', 'processes'],
   // Of the engine only the words of its contract.
   negotiation: ['sdp', 'engine-link/generated'],
   session: ['negotiation', 'cluster', 'engine-link', 'observe'],
   operations: ['negotiation', 'session'],
-  turn: ['accounts', 'config', 'observe'],
+  turn: ['config', 'observe', 'processes'],
   http: ['operations', 'session', 'negotiation', 'accounts', 'turn', 'engine-link', 'observe', 'config'],
 };
 

@@ -2,17 +2,24 @@
 import { openStore } from './accounts/store.ts';
 import { configOfProcess } from './config.ts';
 import { type Supervisor, superviseEngine } from './engine-link/index.ts';
+import { drain } from './http/drain.ts';
 import { buildServer } from './http/server.ts';
 import { peerPolicy } from './negotiation/index.ts';
 import { openLog } from './observe/log.ts';
 import { openMetrics } from './observe/metrics.ts';
-import { writePid } from './pidFile.ts';
+import { claimDataDirectory } from './processes/dataDirectory.ts';
+import { endBySignals } from './processes/shutdown.ts';
 import { systemClock } from './session/clock.ts';
 import { openSessions } from './session/sessions.ts';
 import { openTurn } from './turn/index.ts';
 
 const config = configOfProcess();
 const log = openLog(config.logLevel);
+const shutdown = endBySignals(log);
+// Files and sockets of control and of the programs that it starts are for nobody else.
+process.umask(0o077);
+// First of all: a second control must not touch the files, the port and the engine of the first one.
+await claimDataDirectory(config.dataDir).catch(cannotStart);
 const store = await openStore({
   ...config,
   replaceSecret: process.argv.includes('--new-secret'),
@@ -39,6 +46,7 @@ const engine = superviseEngine({
     turn?.server.tellMedia();
   },
 });
+shutdown.add(engine);
 const metrics = openMetrics({
   access: config.metrics,
   sessions: () => sessions.directory.all().length,
@@ -49,13 +57,11 @@ const turn = config.turn.enabled
   ? await openTurn({
       config: config.turn,
       log,
-      media: () =>
-        engine
-          .hello()
-          .candidates.map(({ ip, port }) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)),
+      media: engine.mediaAddresses,
       now: systemClock.now,
-    })
+    }).catch(cannotStart)
   : undefined;
+if (turn !== undefined) shutdown.add(turn.server);
 const demoDir = config.demo ? config.demoDir : undefined;
 const { host, requestsPerSecond } = config;
 const server = await buildServer({
@@ -68,13 +74,12 @@ const server = await buildServer({
   requestsPerSecond,
   ...(turn === undefined ? {} : { turn }),
 });
+shutdown.add({ drain: (limitMs) => drain(server, limitMs) });
 
 try {
-  // First the port: a second control must fail here, before it takes the engine from the first one.
   await server.listen({ host: config.host, port: config.port });
   await engine.start();
   await turn?.server.start();
-  writePid(config.dataDir);
 } catch (error) {
   cannotStart(error);
 }
@@ -109,24 +114,3 @@ function cannotStart(error: unknown): never {
   console.error(`Switchyard cannot start: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);
 }
-
-// Ctrl-C comes twice when npm and the terminal both pass it on: only a later one is impatience.
-const IMPATIENCE_MS = 500;
-let interruptedAt: number | undefined;
-process.on('SIGINT', () => {
-  if (interruptedAt !== undefined) {
-    if (Date.now() - interruptedAt > IMPATIENCE_MS) process.exit(130);
-    return;
-  }
-  interruptedAt = Date.now();
-  void Promise.all([engine.leave(), turn?.server.leave()])
-    .catch((error: unknown) => log.debug({ error: String(error) }, 'engine left without an answer'))
-    .then(() => server.close())
-    .finally(() => process.exit(0));
-});
-// A deploy: the engine and its calls go on.
-process.on('SIGTERM', () => {
-  engine.detach();
-  turn?.server.detach();
-  void server.close().finally(() => process.exit(0));
-});

@@ -1,47 +1,44 @@
 /** `npm run stop`: ends a running Switchyard, or the engine and the TURN server that one left running. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { configOfProcess } from './config.ts';
-import { openConnection } from './engine-link/connection.ts';
-import { runningPid } from './pidFile.ts';
+import { openEngineLink } from './engine-link/supervisor.ts';
+import { controlPid } from './processes/dataDirectory.ts';
+import { endProgram, type Link } from './processes/supervise.ts';
 import { openTurnLink } from './turn/link.ts';
 import { turnSocketPath } from './turn/supervisor.ts';
 
-const config = configOfProcess();
-const nothing = (): void => undefined;
+/** A control that ends the other two takes seconds at most. */
+const PATIENCE_MS = 15_000;
+const INTERVAL_MS = 50;
+
+const { dataDir, socketPath } = configOfProcess();
 
 /** Control ends the other two itself; one that goes on would start them again. */
 async function stopControl(): Promise<void> {
-  const pid = runningPid(config.dataDir);
+  const pid = await controlPid(dataDir);
   if (pid === undefined) return;
   process.kill(pid, 'SIGINT');
-  while (runningPid(config.dataDir) === pid) await sleep(50);
-  console.log(`Switchyard (process ${pid}) ended.`);
+  if (await goes(pid)) return console.log(`Switchyard (process ${pid}) ended.`);
+  process.kill(pid, 'SIGKILL');
+  await goes(pid);
+  console.log(`Switchyard (process ${pid}) did not end by itself and was killed.`);
 }
 
-async function stopEngine(): Promise<number> {
-  const connection = await openConnection(config.socketPath, { onEvent: nothing, onEnd: nothing });
-  await connection.request({ case: 'leave', value: {} });
-  connection.close();
-  return connection.hello.pid;
-}
-
-async function stopTurn(): Promise<number> {
-  const link = await openTurnLink(turnSocketPath(config.dataDir), nothing);
-  await link.ask('leave').catch(nothing);
-  link.close();
-  return link.pid;
+async function goes(pid: number): Promise<boolean> {
+  const limit = performance.now() + PATIENCE_MS;
+  while ((await controlPid(dataDir)) === pid) {
+    if (performance.now() > limit) return false;
+    await sleep(INTERVAL_MS);
+  }
+  return true;
 }
 
 await stopControl();
-for (const [name, stop] of [
-  ['engine', stopEngine],
-  ['TURN server', stopTurn],
-] as const) {
-  try {
-    console.log(`The ${name} (process ${await stop()}) left.`);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error;
-    console.log(`No ${name} runs.`);
-  }
+const programs: readonly (readonly [string, string, (path: string) => Promise<Link>])[] = [
+  ['engine', socketPath, openEngineLink],
+  ['TURN server', turnSocketPath(dataDir), openTurnLink],
+];
+for (const [name, path, connect] of programs) {
+  const pid = await endProgram({ socketPath: path, connect: () => connect(path) });
+  console.log(pid === undefined ? `No ${name} runs.` : `The ${name} (process ${pid}) left.`);
 }

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    switchyard_net::create_private_files();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

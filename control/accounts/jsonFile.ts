@@ -1,6 +1,6 @@
 /** A small JSON file, kept in memory, that is changed without losing updates and never half-written. */
 import { readFileSync, statSync } from 'node:fs';
-import { replaceFile } from './replaceFile.ts';
+import { replaceFile } from '../processes/replaceFile.ts';
 
 export interface JsonFile<T> {
   /**

@@ -1,6 +1,7 @@
 /** One connection to the engine: frames, and which answer belongs to which request. */
 import { connect as connectSocket } from 'node:net';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { deadlines, gone } from '../processes/questions.ts';
 import {
   type Answer,
   type Event,
@@ -15,10 +16,15 @@ export type RequestBody = NonNullable<MessageInitShape<typeof RequestSchema>['bo
 
 export interface Connection {
   readonly hello: HelloAnswer;
-  /** Rejects when the engine refuses, or is lost before it answers. `worker` of the session that it is about. */
+  /**
+   * Rejects when the engine refuses, or is lost before it answers. `worker` of the session that it is about. The
+   * connection is closed when no answer comes within the deadline.
+   */
   request(body: RequestBody, worker?: number): Promise<Answer['body']>;
   /** All sessions, which the engine tells in pieces: `onPiece` gets each as it comes. Rejects as `request`. */
   snapshot(onPiece: (sessions: readonly SessionSnapshot[]) => void): Promise<void>;
+  /** Resolves with the reason when the connection has ended, whoever ended it. */
+  readonly ended: Promise<Error>;
   close(): void;
 }
 
@@ -34,13 +40,7 @@ export function isEngineLost(error: unknown): error is EngineLost {
 /** `cause`: what we found wrong with it, where that is known. */
 export function engineLost(cause?: string): EngineLost {
   const message = `the media engine is not there${cause === undefined ? '' : `: ${cause}`}`;
-  return Object.assign(new Error(message), { engineLost: true as const });
-}
-
-export interface ConnectionEvents {
-  readonly onEvent: (event: Event) => void;
-  /** Once, when an established connection ends, whoever ended it. */
-  readonly onEnd: () => void;
+  return Object.assign(gone(message), { engineLost: true as const });
 }
 
 // A piece of a snapshot is the largest message, some 130 KB. An engine of an older version gives all in one.
@@ -50,16 +50,25 @@ interface Waiting {
   resolve(body: Answer['body']): void;
   reject(error: Error): void;
   onPiece?: (sessions: readonly SessionSnapshot[]) => void;
+  /** Ends the deadline. */
+  answered(): void;
 }
 
-/** Connects and says hello; rejects when nobody listens or the versions differ. */
-export async function openConnection(path: string, events: ConnectionEvents): Promise<Connection> {
+/**
+ * Connects and says hello. Rejects when nobody listens, no answer comes within the deadline, or the versions differ.
+ * `onEvent` must not throw.
+ */
+export async function openConnection(
+  path: string,
+  onEvent: (event: Event) => void,
+  deadlineMs?: number,
+): Promise<Connection> {
   const socket = connectSocket(path);
+  const deadline = deadlines(socket, deadlineMs);
   const waiting = new Map<bigint, Waiting>();
   let lastId = 0n;
   let over = false;
   let cause: string | undefined;
-  let greeted = false;
   let chunks: Buffer[] = [];
   let waits = 0;
   let wanted = 4;
@@ -70,11 +79,16 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
   });
   // An error is followed by 'close', which does the work.
   socket.on('error', () => undefined);
-  socket.on('close', () => {
-    over = true;
-    for (const { reject } of waiting.values()) reject(engineLost(cause));
-    waiting.clear();
-    if (greeted) events.onEnd();
+  const ended = new Promise<Error>((resolve) => {
+    socket.on('close', () => {
+      over = true;
+      for (const { reject, answered } of waiting.values()) {
+        answered();
+        reject(engineLost(cause));
+      }
+      waiting.clear();
+      resolve(deadline.reason() ?? engineLost(cause));
+    });
   });
   socket.on('data', (chunk: Buffer) => {
     chunks.push(chunk);
@@ -105,12 +119,16 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
 
   function dispatch(frame: Uint8Array): void {
     const { body } = fromBinary(FromEngineSchema, frame);
-    if (body.case === 'event') events.onEvent(body.value);
+    if (body.case === 'event') onEvent(body.value);
     if (body.case !== 'answer') return;
     const { id, body: answer } = body.value;
     const request = waiting.get(id);
     if (answer.case === 'snapshot') request?.onPiece?.(answer.value.sessions);
-    if (answer.case === 'snapshot' && answer.value.more) return;
+    request?.answered();
+    if (answer.case === 'snapshot' && answer.value.more) {
+      if (request !== undefined) request.answered = deadline.begin();
+      return;
+    }
     waiting.delete(id);
     if (answer.case === 'error')
       request?.reject(new Error(`the engine refused: ${answer.value.description}`));
@@ -124,17 +142,20 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
     const head = Buffer.alloc(4);
     head.writeUInt32BE(payload.length);
     return new Promise((resolve, reject) => {
-      waiting.set(id, { resolve, reject, ...(onPiece === undefined ? {} : { onPiece }) });
+      const answered = deadline.begin();
+      waiting.set(id, { resolve, reject, answered, ...(onPiece === undefined ? {} : { onPiece }) });
       socket.write(Buffer.concat([head, payload]));
     });
   }
 
-  const answer = await request({ case: 'hello', value: { version: ProtocolVersion.PROTOCOL_VERSION_1 } });
+  const hello = { case: 'hello', value: { version: ProtocolVersion.PROTOCOL_VERSION_1 } } as const;
+  const answer = await request(hello).catch((error: unknown) => {
+    throw deadline.reason() ?? error;
+  });
   if (answer.case !== 'hello' || answer.value.version !== ProtocolVersion.PROTOCOL_VERSION_1) {
     socket.destroy();
     throw new Error('the running engine speaks another version: stop it with `npm run stop`');
   }
-  greeted = true;
 
   async function snapshot(onPiece: NonNullable<Waiting['onPiece']>): Promise<void> {
     const answer = await request({ case: 'snapshot', value: { inPieces: true } }, 0, onPiece);
@@ -144,6 +165,7 @@ export async function openConnection(path: string, events: ConnectionEvents): Pr
     hello: answer.value,
     request: (body, worker) => request(body, worker),
     snapshot,
+    ended,
     close: () => socket.destroy(),
   };
 }

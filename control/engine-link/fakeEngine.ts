@@ -17,6 +17,8 @@ export interface FakeEngine {
   connections(): number;
   /** Ends the next connections that ask for a snapshot instead of an answer. */
   failSnapshots(count: number): void;
+  /** Accepts and receives from now on, and answers nothing. */
+  fallSilent(): void;
   /** Ends all connections. */
   disconnect(): void;
   emit(event: MessageInitShape<typeof EventSchema>): void;
@@ -29,6 +31,7 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
   const sockets = new Set<Socket>();
   let connections = 0;
   let failures = 0;
+  let isSilent = false;
 
   function disconnect(): void {
     for (const socket of sockets) socket.destroy();
@@ -90,6 +93,7 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
     let received = Buffer.alloc(0);
     socket.on('close', () => sockets.delete(socket));
     socket.on('data', (chunk: Buffer) => {
+      if (isSilent) return;
       received = Buffer.concat([received, chunk]);
       while (received.length >= 4 && received.length >= 4 + received.readUInt32BE(0)) {
         const end = 4 + received.readUInt32BE(0);
@@ -111,6 +115,9 @@ export async function startFakeEngine(path: string, workers = 1): Promise<FakeEn
     connections: () => connections,
     failSnapshots(count) {
       failures = count;
+    },
+    fallSilent() {
+      isSilent = true;
     },
     disconnect,
     emit(event) {

@@ -1,13 +1,11 @@
-/** Keeps an engine: attaches to the one that runs, starts one where none does, again when it dies. */
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, open, unlink } from 'node:fs/promises';
+/** The engine as control keeps and commands it. */
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Log } from '../observe/log.ts';
+import { type Link, type Program, supervise, type Timing } from '../processes/supervise.ts';
 import { type Connection, engineLost, openConnection } from './connection.ts';
 import type { ApplySessionSchema, Event, HelloAnswer, SessionSnapshot } from './generated/engine_pb.ts';
+import { type EngineSettings, engineArguments, settingsThatDiffer } from './settings.ts';
 
 export type SessionTable = Omit<
   MessageInitShape<typeof ApplySessionSchema>,
@@ -32,6 +30,8 @@ export interface Engine {
 
 export interface Supervisor extends Engine {
   start(): Promise<void>;
+  /** Where the engine receives media: `address:port`. Undefined while it is away. */
+  mediaAddresses(): readonly string[] | undefined;
   /** The engine's counts by name, since its start. */
   counters(): Promise<ReadonlyMap<string, bigint>>;
   /** Ends the engine with all calls. */
@@ -40,143 +40,120 @@ export interface Supervisor extends Engine {
   detach(): void;
 }
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends EngineSettings {
   readonly enginePath: string;
-  readonly socketPath: string;
   readonly dataDir: string;
-  readonly mediaPort: number;
-  readonly iceTcp: boolean;
-  readonly dtls: string;
-  readonly listen: readonly string[];
-  readonly announce: readonly string[];
-  readonly workers: number;
   readonly log: Log;
   readonly onEvent: (event: Event) => void;
   /** All that the engine has: empty for a new one. Sessions that are not in it are gone. */
   readonly onSnapshot: (sessions: readonly SessionSnapshot[]) => void;
+  /** How long the engine may take to answer, and how it is kept; for tests. */
+  readonly replyMs?: number;
+  readonly timing?: Partial<Timing>;
 }
 
-const START_ATTEMPTS = 100;
-const START_INTERVAL_MS = 50;
-const RESTART_INTERVAL_MS = 1_000;
+interface EngineLink extends Link {
+  readonly connection: Connection;
+  snapshot(): Promise<readonly SessionSnapshot[]>;
+  /** Hands events over from now on, beginning with those that came earlier. */
+  deliver(onEvent: (event: Event) => void): void;
+}
+
+/** Connects to the engine of a socket. */
+export async function openEngineLink(socketPath: string, replyMs?: number): Promise<EngineLink> {
+  // Events that overtake the snapshot's handling would find no sessions.
+  let early: Event[] = [];
+  let take = (event: Event): void => void early.push(event);
+  const connection = await openConnection(socketPath, (event) => take(event), replyMs);
+  return {
+    connection,
+    pid: connection.hello.pid,
+    ended: connection.ended,
+    // Every worker has to answer it.
+    probe: () => connection.request({ case: 'readCounters', value: {} }),
+    leave: () => connection.request({ case: 'leave', value: {} }),
+    close: connection.close,
+    async snapshot() {
+      const sessions: SessionSnapshot[] = [];
+      await connection.snapshot((piece) => {
+        for (const session of piece) sessions.push(session);
+        // Events of these sessions that came before are older than what the snapshot says.
+        const said = new Set(piece.map(({ sessionId }) => sessionId));
+        early = early.filter(({ sessionId }) => !said.has(sessionId));
+      });
+      return sessions;
+    },
+    deliver(onEvent) {
+      take = onEvent;
+      for (const event of early.splice(0)) onEvent(event);
+    },
+  };
+}
 
 export function superviseEngine(options: SupervisorOptions): Supervisor {
-  const { log, socketPath } = options;
+  const { log, socketPath, dataDir, replyMs } = options;
   let connection: Connection | undefined;
-  let leaving = false;
 
-  function onEnd(): void {
-    connection = undefined;
-    if (leaving) return;
-    log.error('engine lost');
-    void recover();
-  }
-
-  async function recover(): Promise<void> {
-    while (!leaving) {
-      try {
-        await start();
-        return;
-      } catch (error) {
-        log.error({ error: String(error) }, 'engine could not be started');
-        await sleep(RESTART_INTERVAL_MS);
-      }
-    }
-  }
-
-  async function start(): Promise<void> {
-    // Events that overtake the snapshot's handling would find no sessions.
-    let early: Event[] | undefined = [];
-    let opened: Connection | undefined;
-    const events = {
-      // One that is lost before it is ours makes us fail: a second recovery would replace the first one's connection, and
-      // the first one the second's, without end.
-      onEnd: () => {
-        if (opened !== undefined && connection === opened) onEnd();
-      },
-      onEvent: (event: Event) => (early === undefined ? options.onEvent(event) : void early.push(event)),
-    };
-    opened = (await attach(events)) ?? (await launch(events));
-    const sessions: SessionSnapshot[] = [];
-    await opened.snapshot((piece) => {
-      for (const session of piece) sessions.push(session);
-      // Events of these sessions that came before are older than what is told here.
-      const told = new Set(piece.map(({ sessionId }) => sessionId));
-      early = early?.filter(({ sessionId }) => !told.has(sessionId));
-    });
-    // Restoring sessions can already need commands.
-    connection = opened;
-    options.onSnapshot(sessions);
-    const missed = early ?? [];
-    early = undefined;
-    for (const event of missed) options.onEvent(event);
-    log.info({ pid: opened.hello.pid, sessions: sessions.length }, 'engine attached');
-  }
-
-  async function attach(events: Parameters<typeof openConnection>[1]): Promise<Connection | undefined> {
+  function onEvent(event: Event): void {
     try {
-      return await openConnection(socketPath, events);
+      options.onEvent(event);
     } catch (error) {
-      if (error instanceof Error && 'code' in error) {
-        // ECONNREFUSED: the socket of an engine that died, or that does not listen yet.
-        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') return undefined;
-      }
-      throw error;
+      // A bug in a session's code must end neither the connection nor control.
+      log.error(
+        { error: stackOf(error), sessionId: event.sessionId },
+        'event of the engine: its handler failed',
+      );
     }
   }
 
-  async function launch(events: Parameters<typeof openConnection>[1]): Promise<Connection> {
-    if (!existsSync(options.enginePath))
-      throw new Error(`no engine at ${options.enginePath}: run npm run build`);
-    await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
-    // Of an engine that died; the one that starts now makes its own.
-    await unlink(socketPath).catch(() => undefined);
-    const logFile = await open(join(options.dataDir, 'engine.log'), 'a', 0o600);
-    const args = [
-      '--socket',
-      socketPath,
-      '--port',
-      String(options.mediaPort),
-      '--listen',
-      options.listen.join(','),
-      '--tcp',
-      options.iceTcp ? 'on' : 'off',
-      '--dtls',
-      options.dtls,
-      '--workers',
-      String(options.workers),
-    ];
-    if (options.announce.length > 0) args.push('--announce', options.announce.join(','));
-    // Its own process group, so that Ctrl-C and a dying control do not reach it.
-    const child = spawn(options.enginePath, args, {
-      detached: true,
-      stdio: ['ignore', logFile.fd, logFile.fd],
-    });
-    let ended: string | undefined;
-    child.once('error', (error) => (ended = error.message));
-    child.once('exit', (code, signal) => (ended = `exit ${code ?? signal}`));
-    child.unref();
-    try {
-      for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
-        const opened = await attach(events);
-        if (opened !== undefined) return opened;
-        if (ended !== undefined) break;
-        await sleep(START_INTERVAL_MS);
+  const program: Program<EngineLink> = {
+    name: 'engine',
+    path: options.enginePath,
+    socketPath,
+    logPath: join(dataDir, 'engine.log'),
+    arguments: async () => engineArguments(options),
+    connect: () => openEngineLink(socketPath, replyMs),
+    async mayStay(link, args) {
+      const differing = await settingsThatDiffer(link.pid, socketPath, args);
+      if (differing.length === 0) return true;
+      if ((await link.snapshot()).length === 0) {
+        log.warn({ differing }, 'the running engine has other settings and no session: it is replaced');
+        return false;
       }
-    } finally {
-      await logFile.close();
-    }
-    throw new Error(`the engine did not start (${ended ?? 'no socket'}): see ${options.dataDir}/engine.log`);
-  }
+      log.warn(
+        { differing },
+        'the running engine has other settings, and they stay: `npm run stop` ends it with its calls, then `npm start` applies the new ones',
+      );
+      return true;
+    },
+    async adopt(link) {
+      const sessions = await link.snapshot();
+      // Restoring sessions can already need commands.
+      connection = link.connection;
+      options.onSnapshot(sessions);
+      link.deliver(onEvent);
+      log.info({ pid: link.pid, sessions: sessions.length }, 'sessions restored');
+    },
+    release() {
+      connection = undefined;
+    },
+  };
 
   function current(): Connection {
     if (connection === undefined) throw engineLost();
     return connection;
   }
 
+  const { start, leave, detach } = supervise(program, log, options.timing);
   return {
     start,
+    leave,
+    detach,
     hello: () => current().hello,
+    mediaAddresses: () =>
+      connection?.hello.candidates.map(({ ip, port }) =>
+        ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`,
+      ),
     async applySession({ sessionId, worker }, controlState, table) {
       const value = { ...table, sessionId, controlState: new TextEncoder().encode(controlState) };
       await current().request({ case: 'applySession', value }, worker);
@@ -193,13 +170,9 @@ export function superviseEngine(options: SupervisorOptions): Supervisor {
       if (answer.case !== 'counters') throw new Error('the engine gave no counters');
       return new Map(answer.value.counters.map(({ name, value }) => [name, value]));
     },
-    async leave() {
-      leaving = true;
-      await connection?.request({ case: 'leave', value: {} });
-    },
-    detach() {
-      leaving = true;
-      connection?.close();
-    },
   };
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -45,7 +45,9 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
   const app = fastify({
     bodyLimit: limits.bodyBytes,
     genReqId: () => randomUUID(),
-    forceCloseConnections: true,
+    // See drain.ts: requests that come on an open connection meanwhile are the last ones of it.
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
     frameworkErrors: pathReply,
     clientErrorHandler: connectionReply,
   });

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../session/clock.ts';
 import { claimOf } from '../turn/credentials.ts';
 import { openRevocations } from '../turn/revocations.ts';
+import { turnSecret } from '../turn/secret.ts';
 import { type Reply, startTestServer, type TestServer } from './testServer.ts';
 
 let server: TestServer;
@@ -32,7 +33,8 @@ test('both forms of the answer have URLs, a username with its end, and a credent
     'turns:192.0.2.1:5349?transport=tcp',
   ]);
   expect(turn.credential).toMatch(/^[0-9a-f]{64}$/);
-  expect(claimOf(turn.username)).toEqual({ expires: now / 1000 + 60, keyId });
+  const { secret } = await turnSecret({ dataDir: server.dataDir, secret: undefined });
+  expect(claimOf(secret, turn.username)).toEqual({ expires: now / 1000 + 60, keyId });
   const older = await ask('generate', { ttl: 172_800 });
   expect(older.status).toBe(201);
   expect(older.body.iceServers.urls).toEqual([...stun.urls, ...turn.urls]);
@@ -63,10 +65,12 @@ test('a revoked username is kept until it would have ended, and others are not o
   const { username } = (await ask('generate', { ttl: 60 })).body.iceServers;
   expect((await ask(`${username}/revoke`)).status).toBe(204);
   expect((await ask(`${username}/revoke`)).status).toBe(204);
-  const kept = openRevocations(server.dataDir);
+  const another = await server.store.turnKeys.create('another');
+  // Of another key, never issued, and with one digit that is not the issued one's.
+  const changed = username.slice(0, -1) + (username.endsWith('0') ? '1' : '0');
+  for (const foreign of [`9999999999.${another.uid}.a`, `9999999999.${keyId}.a`, changed, 'nobody'])
+    expect((await ask(`${foreign}/revoke`)).status).toBe(404);
+  const kept = await openRevocations(server.dataDir, now / 1000);
   expect(kept.current(now / 1000)).toEqual([{ name: username, until: now / 1000 + 60 }]);
   expect(kept.current(now / 1000 + 60)).toEqual([]);
-  const another = await server.store.turnKeys.create('another');
-  for (const foreign of [`9999999999.${another.uid}.a`, 'nobody'])
-    expect((await ask(`${foreign}/revoke`)).status).toBe(404);
 });

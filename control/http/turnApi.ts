@@ -36,8 +36,13 @@ const handlers = {
     return { iceServers: { urls: [...issued.stunUrls, ...issued.turnUrls], username, credential } };
   },
   async revokeTurnCredentials(turn: Turn, { caller, params }: CheckedRequest<string>): Promise<void> {
-    if (!(await turn.revoke(caller, params.username ?? '')))
-      throw problem('not_found', 'This TURN key issued no such username.');
+    const result = await turn.revoke(caller, params.username ?? '');
+    if (result === 'unknown') throw problem('not_found', 'This TURN key issued no such username.');
+    if (result === 'too-many')
+      throw problem(
+        'invalid_params',
+        'This TURN key has as many revoked usernames as one key may have. Delete the key: that ends all its credentials.',
+      );
   },
 } as const satisfies Record<keyof typeof turnOperations, unknown>;
 

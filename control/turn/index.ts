@@ -18,8 +18,8 @@ export interface IssuedTurn {
 export interface Turn {
   /** A credential of a TURN key; `ttl` in seconds. */
   issue(keyId: string, ttl: number): IssuedTurn;
-  /** Ends a credential of this key; false where the username is none of it. */
-  revoke(keyId: string, username: string): Promise<boolean>;
+  /** Ends a credential of this key, unless the key issued no such username or has too many revoked ones. */
+  revoke(keyId: string, username: string): Promise<'revoked' | 'unknown' | 'too-many'>;
   /** Ends all credentials of a key. */
   revokeKey(keyId: string): Promise<void>;
   readonly server: Pick<TurnSupervisor, 'start' | 'tellMedia' | 'leave' | 'detach'>;
@@ -28,8 +28,8 @@ export interface Turn {
 export interface TurnOptions {
   readonly config: TurnConfig;
   readonly log: Log;
-  /** Where the engine receives media: `address:port`. */
-  readonly media: () => readonly string[];
+  /** Where the engine receives media: `address:port`. Undefined while it is away. */
+  readonly media: () => readonly string[] | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -38,7 +38,7 @@ export async function openTurn(options: TurnOptions): Promise<Turn> {
   const { config, log, media } = options;
   const now = (): number => Math.floor(options.now() / 1000);
   const { secret } = await turnSecret(config);
-  const revocations = openRevocations(config.dataDir);
+  const revocations = await openRevocations(config.dataDir, now());
   const server = superviseTurn({ config, revocations, log, media, now });
   // Whatever a username says, nothing was issued for longer.
   const latest = (): number => now() + maximumTurnTtl;
@@ -48,13 +48,15 @@ export async function openTurn(options: TurnOptions): Promise<Turn> {
       return { stunUrls: stunUrls(config), turnUrls: turnUrls(config), ...issued };
     },
     async revoke(keyId, username) {
-      const claim = claimOf(username);
-      if (claim?.keyId !== keyId) return false;
+      const claim = claimOf(secret, username);
+      if (claim?.keyId !== keyId) return 'unknown';
       const until = Math.min(claim.expires, latest());
-      if (until > now()) await server.revoke({ name: username, until });
-      return true;
+      if (until <= now()) return 'revoked';
+      return (await server.revoke({ name: username, until })) ? 'revoked' : 'too-many';
     },
-    revokeKey: (keyId) => server.revoke({ name: keyId, until: latest() }),
+    async revokeKey(keyId) {
+      await server.revoke({ name: keyId, until: latest() });
+    },
     server,
   };
 }

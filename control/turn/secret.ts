@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readPrivate } from '../processes/privateFile.ts';
+import { replaceFile } from '../processes/replaceFile.ts';
 
 /** The secret that credentials are made with, and the file that the TURN server reads it from. */
 export async function turnSecret(options: {
@@ -8,13 +9,8 @@ export async function turnSecret(options: {
   readonly secret: string | undefined;
 }): Promise<{ readonly path: string; readonly secret: string }> {
   const path = join(options.dataDir, 'turn.secret');
-  const stored = await readFile(path, 'utf8').catch(() => '');
-  const secret = options.secret ?? (stored.trim() || randomBytes(32).toString('hex'));
-  if (secret !== stored.trim()) {
-    const temporary = `${path}.${process.pid}.tmp`;
-    await writeFile(temporary, secret, { mode: 0o600 });
-    await chmod(temporary, 0o600);
-    await rename(temporary, path);
-  }
+  const stored = (await readPrivate(path))?.trim() ?? '';
+  const secret = options.secret ?? (stored || randomBytes(32).toString('hex'));
+  if (secret !== stored) await replaceFile(path, secret);
   return { path, secret };
 }

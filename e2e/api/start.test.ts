@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,6 +65,35 @@ test('--new-secret beside a running server fails, and the running server keeps i
   expect(stdout).not.toContain('Secret');
   expect(await readFile(join(dataDir, 'apps.json'), 'utf8')).toBe(before);
   expect(await newSession(secret)).toBe(201);
+});
+
+test('a second server on the same data directory says so, and touches neither engine nor files of the first', async () => {
+  const { dataDir, secret } = switchyard;
+  const engines = switchyard.enginePids();
+  const files = (await readdir(dataDir)).toSorted();
+  const second = { SWITCHYARD_DATA_DIR: dataDir, SWITCHYARD_PORT: '0', SWITCHYARD_MEDIA_PORT: '0' };
+  const { status, stderr } = start(second);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(oneSentence);
+  expect(stderr).toMatch(/another Switchyard \(process \d+\) uses the data directory/);
+  expect((await readdir(dataDir)).toSorted()).toEqual(files);
+  expect(switchyard.enginePids()).toEqual(engines);
+  expect(switchyard.log()).not.toContain('engine lost');
+  expect(await newSession(secret)).toBe(201);
+});
+
+test('what control and its programs make is for their user alone', async () => {
+  const { dataDir } = switchyard;
+  const modes = await Promise.all(
+    ['', ...(await readdir(dataDir))].map(async (name) => [name, (await stat(join(dataDir, name))).mode]),
+  );
+  expect(modes.filter(([, mode]) => (Number(mode) & 0o077) !== 0)).toEqual([]);
+});
+
+test("the engine's environment has no setting of control", async () => {
+  const [pid] = switchyard.enginePids();
+  const environment = await readFile(`/proc/${pid}/environ`, 'utf8');
+  expect(environment).not.toMatch(/SWITCHYARD|SECRET|TOKEN/);
 });
 
 test('secrets that were given as settings are in no output', () => {

@@ -31,6 +31,8 @@ export interface Switchyard {
   readonly enginePids: () => number[];
   /** Ends control without a chance to say goodbye; the engine goes on. */
   readonly killControl: () => Promise<void>;
+  /** Sends a signal to control, and resolves with its exit code once it has ended. */
+  readonly signalControl: (signal: NodeJS.Signals) => Promise<number | null>;
   readonly startControl: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
@@ -106,6 +108,14 @@ export async function startSwitchyard(
     log = '';
   };
 
+  const signalControl = async (signal: NodeJS.Signals): Promise<number | null> => {
+    const child = control;
+    if (child === undefined) return null;
+    child.kill(signal);
+    await ended(child);
+    return child.exitCode;
+  };
+
   const stop = async (): Promise<void> => {
     const child = control;
     const left = [...enginePids(), ...processesNaming('switchyard-turn', dataDir)];
@@ -138,6 +148,7 @@ export async function startSwitchyard(
     log: () => log,
     enginePids,
     killControl,
+    signalControl,
     startControl,
     stop,
   };

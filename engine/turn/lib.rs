@@ -9,4 +9,5 @@ pub mod credentials;
 pub mod io;
 pub mod link;
 pub mod peer_policy;
+pub mod revoked;
 pub mod server;

@@ -2,14 +2,18 @@
 //!
 //! The server greets with `switchyard-turn <version> pid <pid> settings <label>`. Then control may send
 //! `media ADDRESS...` (where the engine receives media), `revoke NAME UNTIL` (a username or a key ID, refused until
-//! that second since 1970), `status`, and `leave`. Each is answered with `ok ...` or `error ...` once it is true.
+//! that second since 1970), `revocations` (the file of them is read again), `status`, and `leave`. Each is answered with `ok ...` or `error ...` once it is true.
 
+use std::fs::Permissions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::revoked::{Revocation, RevokedFile};
 
 /// The longest line; control sends one command in each.
 const LINE_MAX: u64 = 64 * 1024;
@@ -19,8 +23,8 @@ const LINE_MAX: u64 = 64 * 1024;
 pub enum Command {
     /// The engine receives media there.
     Media(Vec<SocketAddr>),
-    /// A username or key ID is refused until then, in seconds since 1970.
-    Revoke(String, u64),
+    /// These are refused from now on.
+    Revoke(Vec<Revocation>),
     /// Counts.
     Status,
     /// The process is to end, with all relays.
@@ -42,6 +46,7 @@ pub struct Inbound {
 pub fn listen(
     path: &Path,
     label: &str,
+    revoked: RevokedFile,
     wake: impl Fn() + Send + Clone + 'static,
 ) -> io::Result<Receiver<Inbound>> {
     if let Ok(about) = path.symlink_metadata()
@@ -51,6 +56,8 @@ pub fn listen(
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    let revoked = Arc::new(revoked);
     let greeting = format!(
         "switchyard-turn {} pid {} settings {label}\n",
         env!("CARGO_PKG_VERSION"),
@@ -62,7 +69,8 @@ pub fn listen(
         .spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (sender, wake, greeting) = (sender.clone(), wake.clone(), greeting.clone());
-                let serve = move || serve(&stream, &greeting, &sender, &wake);
+                let revoked = revoked.clone();
+                let serve = move || serve(&stream, &greeting, &revoked, &sender, &wake);
                 // Without a thread the connection is closed, and control tries again.
                 let _ = std::thread::Builder::new()
                     .name("control".into())
@@ -72,7 +80,13 @@ pub fn listen(
     Ok(receiver)
 }
 
-fn serve(stream: &UnixStream, greeting: &str, commands: &Sender<Inbound>, wake: &impl Fn()) {
+fn serve(
+    stream: &UnixStream,
+    greeting: &str,
+    revoked: &RevokedFile,
+    commands: &Sender<Inbound>,
+    wake: &impl Fn(),
+) {
     let mut writer = stream;
     if writer.write_all(greeting.as_bytes()).is_err() {
         return;
@@ -85,7 +99,7 @@ fn serve(stream: &UnixStream, greeting: &str, commands: &Sender<Inbound>, wake: 
             Ok(1..) if line.ends_with('\n') => {}
             _ => return,
         }
-        let answer = match parse(line.trim_end()) {
+        let answer = match parse(line.trim_end(), revoked) {
             Ok(command) => {
                 let (answer, answered) = channel();
                 if commands.send(Inbound { command, answer }).is_err() {
@@ -102,7 +116,8 @@ fn serve(stream: &UnixStream, greeting: &str, commands: &Sender<Inbound>, wake: 
     }
 }
 
-fn parse(line: &str) -> Result<Command, &'static str> {
+/// Reads a command. The file of revocations is read here, so that the thread which relays does not wait for it.
+fn parse(line: &str, revoked: &RevokedFile) -> Result<Command, &'static str> {
     let mut words = line.split_ascii_whitespace();
     let command = match words.next() {
         Some("media") => {
@@ -112,7 +127,15 @@ fn parse(line: &str) -> Result<Command, &'static str> {
         Some("revoke") => {
             let name = words.next().ok_or("revoke needs a name")?;
             let until = words.next().and_then(|until| until.parse().ok());
-            Command::Revoke(name.to_owned(), until.ok_or("revoke needs a time")?)
+            let until = until.ok_or("revoke needs a time")?;
+            Command::Revoke(vec![Revocation {
+                name: name.into(),
+                until,
+            }])
+        }
+        Some("revocations") => {
+            let all = revoked.read();
+            Command::Revoke(all.map_err(|_| "the file of revocations cannot be read")?)
         }
         Some("status") => Command::Status,
         Some("leave") => Command::Leave,
@@ -130,6 +153,8 @@ mod tests {
 
     #[test]
     fn commands_are_read_and_mistakes_named() {
+        let file = RevokedFile::new(None);
+        let parse = |line| parse(line, &file);
         let media = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
         assert_eq!(
             parse("media 127.0.0.1:1 [::1]:2"),
@@ -137,7 +162,10 @@ mod tests {
         );
         assert_eq!(
             parse("revoke a.b.c 7"),
-            Ok(Command::Revoke("a.b.c".into(), 7))
+            Ok(Command::Revoke(vec![Revocation {
+                name: "a.b.c".into(),
+                until: 7
+            }]))
         );
         assert_eq!(parse("leave"), Ok(Command::Leave));
         for bad in [
@@ -158,8 +186,11 @@ mod tests {
         let path =
             std::env::temp_dir().join(format!("switchyard-turn-{}.sock", std::process::id()));
         drop(UnixListener::bind(&path).unwrap());
-        let commands = listen(&path, "abc", || ()).unwrap();
-        assert!(listen(&path, "abc", || ()).is_err());
+        let nothing = || RevokedFile::new(None);
+        let commands = listen(&path, "abc", nothing(), || ()).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(listen(&path, "abc", nothing(), || ()).is_err());
         let stream = UnixStream::connect(&path).unwrap();
         (&stream).write_all(b"status\nnonsense\n").unwrap();
         let inbound = commands.recv().unwrap();

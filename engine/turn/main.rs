@@ -9,6 +9,7 @@ use std::time::Duration;
 use switchyard_turn::io::{Options, Worker, run};
 use switchyard_turn::link;
 use switchyard_turn::peer_policy::{Network, PeerPolicy};
+use switchyard_turn::revoked::RevokedFile;
 use switchyard_turn::server::Settings;
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +19,7 @@ usage: switchyard-turn --socket PATH --secret-file PATH --listen IP[,IP...] [opt
   --socket PATH             Unix socket on which control attaches
   --secret-file PATH        the secret that credentials are made with
   --listen IP[,IP...]       addresses to serve on and to relay from
+  --revoked-file PATH       usernames and key IDs that are refused, each with a space and the time of its end
   --announce IP[,IP...]     addresses that peers see instead, where a NAT stands before the machine
   --port N                  UDP and TCP port (3478)
   --tls-port N              TLS port (5349)
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    switchyard_net::create_private_files();
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
 struct Arguments {
     socket: PathBuf,
     secret_file: PathBuf,
+    revoked_file: Option<PathBuf>,
     label: String,
     options: Options,
 }
@@ -87,10 +91,14 @@ fn serve(mut arguments: Arguments) -> Result<(), String> {
     if arguments.options.settings.secret.is_empty() {
         return Err(format!("{} is empty", path.display()));
     }
+    let revoked = RevokedFile::new(arguments.revoked_file);
+    // Before anybody is served: a revoked credential must not relay for a moment.
+    arguments.options.revoked = revoked.read().map_err(|error| error.to_string())?;
     let (mut worker, bound) = Worker::open(arguments.options)?;
     tracing::info!(plain = ?bound.plain, tls = ?bound.tls, "serving STUN and TURN");
     let waker = worker.waker();
-    let commands = link::listen(&arguments.socket, &arguments.label, move || waker.wake())
+    let greeting = arguments.label;
+    let commands = link::listen(&arguments.socket, &greeting, revoked, move || waker.wake())
         .map_err(|error| format!("{}: {error}", arguments.socket.display()))?;
     let result = run(worker, &commands).map_err(|error| error.to_string());
     // Who starts next must not wait for us.
@@ -100,6 +108,7 @@ fn serve(mut arguments: Arguments) -> Result<(), String> {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut socket, mut secret_file, mut certificate, mut private_key) = (None, None, None, None);
+    let mut revoked_file = None;
     let mut label = "none".to_owned();
     let mut options = defaults();
     let policy = &mut options.settings.policy;
@@ -108,6 +117,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         match name.as_str() {
             "--socket" => socket = Some(PathBuf::from(value)),
             "--secret-file" => secret_file = Some(PathBuf::from(value)),
+            "--revoked-file" => revoked_file = Some(PathBuf::from(value)),
             "--certificate" => certificate = Some(PathBuf::from(value)),
             "--private-key" => private_key = Some(PathBuf::from(value)),
             "--listen" => options.listen = list(&name, &value)?,
@@ -144,6 +154,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     Ok(Arguments {
         socket: socket.ok_or("--socket is missing")?,
         secret_file: secret_file.ok_or("--secret-file is missing")?,
+        revoked_file,
         label,
         options,
     })
@@ -164,6 +175,7 @@ fn defaults() -> Options {
         tls_port: 5349,
         relay_ports: (49_152, 65_535),
         certificate: None,
+        revoked: Vec::new(),
         host: "localhost".into(),
         connections: 0,
         connections_per_address: CONNECTIONS_PER_ADDRESS,

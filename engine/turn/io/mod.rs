@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 pub use worker::{Worker, run};
 
+use crate::revoked::Revocation;
 use crate::server::Settings;
 
 /// What the process is started with.
@@ -19,6 +20,8 @@ use crate::server::Settings;
 pub struct Options {
     /// What the server decides by.
     pub settings: Settings,
+    /// Who is refused from the start.
+    pub revoked: Vec<Revocation>,
     /// Addresses of this machine to serve on; relays are opened on them as well.
     pub listen: Vec<IpAddr>,
     /// Addresses that peers see instead, where a NAT stands before the machine.

@@ -459,6 +459,7 @@ mod tests {
             port: 0,
             tls_port: 0,
             relay_ports: (49_152, 65_535),
+            revoked: Vec::new(),
             certificate: None,
             host: String::new(),
             connections: 1,

@@ -89,8 +89,10 @@ fn open(options: Options) -> Result<(Worker, Bound), String> {
         Some((chain, key)) => Tls::from_files(chain, key, Instant::now())?,
         None => Tls::self_signed(&options.host, &options.listen)?,
     };
+    let mut server = Server::new(options.settings);
+    server.revoke(&options.revoked, now(), &mut sockets);
     let worker = Worker {
-        server: Server::new(options.settings),
+        server,
         sockets,
         listeners,
         rest: net::Rest::new(LISTENERS_REST),
@@ -163,8 +165,8 @@ impl Worker {
     fn obey(&mut self, command: &Command) -> io::Result<String> {
         match command {
             Command::Media(addresses) => self.server.set_media(addresses.clone()),
-            Command::Revoke(name, until) => {
-                self.server.revoke(name, *until, now(), &mut self.sockets);
+            Command::Revoke(revocations) => {
+                self.server.revoke(revocations, now(), &mut self.sockets);
                 self.flush()?;
             }
             Command::Status => {

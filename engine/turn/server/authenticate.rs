@@ -60,8 +60,7 @@ impl Server {
         let claim = credentials::claim(name).ok_or(UNAUTHORIZED)?;
         if realm.realm() != REALM
             || claim.expires <= now.unix
-            || self.table.is_revoked(name)
-            || self.table.is_revoked(claim.key_id)
+            || self.table.is_revoked(name, claim.key_id)
         {
             return Err(UNAUTHORIZED);
         }

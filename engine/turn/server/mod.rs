@@ -20,6 +20,7 @@ use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 pub use counters::{Counters, Drop};
 
 use crate::peer_policy::PeerPolicy;
+use crate::revoked::Revocation;
 use message::{Refusal, SigningKey, Success};
 use nonce::Nonces;
 use table::Table;
@@ -253,10 +254,9 @@ impl Server {
         self.table.next_due()
     }
 
-    /// Refuses a username, or all of a key ID, until it would have ended by itself (seconds since 1970), and ends
-    /// its allocations now.
-    pub fn revoke(&mut self, name: &str, until: u64, now: Now, wire: &mut impl Wire) {
-        self.table.revoke(name, until, now.unix, wire);
+    /// Refuses usernames, or all of key IDs, until they would have ended by themselves, and ends their allocations now.
+    pub fn revoke(&mut self, revocations: &[Revocation], now: Now, wire: &mut impl Wire) {
+        self.table.revoke(revocations, now.unix, wire);
     }
 
     /// Where the engine receives media: relays may always reach it.

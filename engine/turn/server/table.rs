@@ -10,6 +10,7 @@ use slotmap::{SecondaryMap, SlotMap};
 use super::allocation::{Allocation, Relay};
 use super::{Client, RelayKey, Wire};
 use crate::credentials;
+use crate::revoked::{Revocation, Revoked};
 
 slotmap::new_key_type! {
     /// An allocation.
@@ -39,8 +40,7 @@ pub struct Table {
     /// Allocations and reservations of each user.
     counts: HashMap<Box<str>, usize>,
     reservations: HashMap<u64, Reservation>,
-    /// Usernames and key IDs, with the time (seconds since 1970) from which they need not be remembered.
-    revoked: HashMap<Box<str>, u64>,
+    revoked: Revoked,
     due: BinaryHeap<Reverse<(Instant, Due)>>,
 }
 
@@ -214,18 +214,24 @@ impl Table {
         }
     }
 
-    /// Whether a username or a key ID is refused.
-    pub fn is_revoked(&self, name: &str) -> bool {
-        self.revoked.contains_key(name)
+    /// Whether a username is refused, or all of its key.
+    pub fn is_revoked(&self, username: &str, key_id: &str) -> bool {
+        self.revoked.has(username) || self.revoked.has(key_id)
     }
 
-    /// Refuses a username or a key ID until `until` and ends its allocations.
-    pub fn revoke(&mut self, name: &str, until: u64, unix: u64, wire: &mut impl Wire) {
-        self.revoked.retain(|_, until| *until > unix);
-        self.revoked.insert(name.into(), until);
+    /// Refuses usernames and key IDs and ends their allocations.
+    pub fn revoke(&mut self, revocations: &[Revocation], unix: u64, wire: &mut impl Wire) {
+        for Revocation { name, until } in revocations {
+            self.revoked.insert(name, *until, unix);
+        }
+        // Most usernames have no allocation, and then there is none to look for.
+        let is_in_use = |name: &str| !name.contains('.') || self.counts.contains_key(name);
+        if !revocations.iter().any(|one| is_in_use(&one.name)) {
+            return;
+        }
         let is_meant = |username: &str| {
-            username == name
-                || credentials::claim(username).is_some_and(|claim| claim.key_id == name)
+            credentials::claim(username)
+                .is_some_and(|claim| self.is_revoked(username, claim.key_id))
         };
         let meant: Vec<_> = self
             .allocations
@@ -247,7 +253,7 @@ impl Table {
             + self.by_relay.len()
             + self.counts.len()
             + self.reservations.len()
-            + self.revoked.len()
+            + self.revoked.count()
             + self.due.len()
     }
 }

@@ -24,6 +24,7 @@ use super::message::{IntegrityKind, SigningKey};
 use super::{Client, Now, OpenError, Opened, Parity, RelayKey, Server, Settings, Wire};
 use crate::credentials::{self, PasswordAlgorithm, REALM};
 use crate::peer_policy::PeerPolicy;
+use crate::revoked::Revocation;
 
 const SECRET: &[u8] = b"secret";
 const UNIX: u64 = 1_764_019_200;
@@ -702,7 +703,11 @@ fn a_revoked_credential_and_a_revoked_key_end_their_relays() {
         };
         let other = format!("{}.another.a", UNIX + 86_400);
         let now = world.now;
-        world.server.revoke(&name, UNIX + 100, now, &mut world.wire);
+        let revocation = Revocation {
+            name: name.into(),
+            until: UNIX + 100,
+        };
+        (world.server).revoke(&[revocation], now, &mut world.wire);
         assert_eq!(world.server.allocations(), 0);
         assert_eq!(world.wire.disconnected, [world.client]);
         assert!(world.wire.relays.is_empty());
