@@ -19,6 +19,8 @@ pub enum Point {
     Timer,
     /// In feedback of the peer.
     Rtcp,
+    /// In what follows from the peer's feedback.
+    FollowUp,
     /// In a media packet, for which the whole worker answers.
     Rtp,
     /// While the ended session is taken away.

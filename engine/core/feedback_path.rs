@@ -152,16 +152,29 @@ impl Engine {
 
     /// After a receive batch: the budgets and repairs that follow from what peers told in it.
     pub(super) fn handle_told(&mut self, now: Instant, outbox: &mut Outbox) {
-        for turn in 0..self.told.len() {
-            let key = self.told[turn];
-            let session = self.sessions.get_mut(key);
-            match session.and_then(|session| session.follow_up.take()) {
-                Some(FollowUp::Estimate) => self.estimate_changed(key, now, outbox),
-                Some(FollowUp::Repairs) => self.send_extras(key, now, outbox),
-                None => {}
-            }
+        let mut told = std::mem::take(&mut self.told);
+        for key in told.drain(..) {
+            self.within_walls(|engine| {
+                engine.at_work = Some(key);
+                engine.follow(key, now, outbox);
+            });
         }
-        self.told.clear();
+        // Its memory is used again.
+        self.told = told;
+    }
+
+    fn follow(&mut self, key: SessionKey, now: Instant, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let follow_up = session.follow_up.take();
+        #[cfg(test)]
+        crate::faults::trip(crate::faults::Point::FollowUp, &session.id);
+        match follow_up {
+            Some(FollowUp::Estimate) => self.estimate_changed(key, now, outbox),
+            Some(FollowUp::Repairs) => self.send_extras(key, now, outbox),
+            None => {}
+        }
     }
 
     /// A peer that reports on a stream has bound its SSRC to a mid.

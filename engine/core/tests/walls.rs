@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::data_peer::{DataPeer, channel, publication as channel_publication, run};
-use super::peer::{self, Laboratory, apply};
+use super::peer::{self, Laboratory, SUBSCRIBER_SSRC, apply};
 use super::{VP8_DELTA, VP8_KEY};
 use crate::codec::Codec;
 use crate::core::{Engine, Handover};
@@ -92,7 +92,7 @@ fn provoke(lab: &mut Laboratory, victim: usize, point: Point) {
     match point {
         Point::Stun => lab.check_again(victim),
         Point::Dtls => lab.send_data(victim, b"anything"),
-        Point::Rtcp => lab.send_nack(victim, 7, 7),
+        Point::Rtcp | Point::FollowUp => lab.send_nack(victim, SUBSCRIBER_SSRC, 7),
         Point::Timer => lab.advance(Duration::from_secs(3)),
         Point::Request => {
             let table = lab.table(victim);
@@ -113,6 +113,7 @@ fn a_panic_in_cold_work_ends_the_session_that_it_was_for_and_no_other() {
         Point::Stun,
         Point::Dtls,
         Point::Rtcp,
+        Point::FollowUp,
         Point::Timer,
         Point::Request,
         Point::Close,
@@ -303,4 +304,29 @@ fn other_workers_forget_what_they_had_of_one_that_began_anew() {
     labs[0].send_media(again, 1, 960, b"sound");
     carry(&mut labs);
     assert_eq!(labs[1].received(viewers[1]).len(), 1);
+}
+
+#[test]
+fn feedback_of_others_in_the_same_batch_is_followed_all_the_same() {
+    let mut call = Call::new("batch");
+    let victim = call.viewers[0][0];
+    let name = call.lab.table(victim).session_id;
+    call.frame(VP8_DELTA);
+    let lab = &mut call.lab;
+    let nacks = call.viewers[0].map(|viewer| {
+        let last = lab.received(viewer).pop().expect("the frame");
+        (
+            viewer,
+            lab.protect_nack(viewer, SUBSCRIBER_SSRC, last.sequence_number),
+        )
+    });
+    lab.advance(Duration::from_millis(50));
+    arm(Point::FollowUp, &name);
+    for (viewer, nack) in nacks {
+        let from = lab.address(viewer);
+        lab.hand_over(from, &nack);
+    }
+    lab.settle();
+    assert_eq!(lab.ended().len(), 1);
+    assert_eq!(lab.received(call.viewers[0][1]).len(), 1, "it is repeated");
 }

@@ -129,6 +129,14 @@ impl Laboratory {
         packet
     }
 
+    /// What `send_nack` sends.
+    pub fn protect_nack(&mut self, index: usize, ssrc: u32, lost: u16) -> Vec<u8> {
+        let mut packet = Vec::new();
+        rtcp::push_receiver_report(&mut packet, 1, &[]);
+        rtcp::push_nack(&mut packet, 1, ssrc, &[lost]);
+        self.protect_rtcp(index, packet)
+    }
+
     pub fn send_nack(&mut self, index: usize, ssrc: u32, lost: u16) {
         self.send_rtcp(index, |packet| rtcp::push_nack(packet, 1, ssrc, &[lost]));
     }
