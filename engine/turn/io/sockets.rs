@@ -165,6 +165,15 @@ impl Sockets {
         self.places.get(place).map(|place| place.clients.clone())
     }
 
+    /// Has datagrams of clients come to another socket.
+    #[cfg(test)]
+    pub fn replace_clients(&mut self, place: usize, socket: UdpSocket) {
+        let number = Token::Clients(place).number() as usize;
+        self.poller.remove(&*self.places[place].clients).unwrap();
+        self.poller.add(&socket, number).unwrap();
+        self.places[place].clients = Rc::new(socket);
+    }
+
     /// Where datagrams of peers come to.
     pub fn relay(&self, key: RelayKey) -> Option<Rc<UdpSocket>> {
         self.relays.get(key).map(|relay| relay.socket.clone())
@@ -437,14 +446,12 @@ fn dropped(socket: &UdpSocket) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::peer_policy::PeerPolicy;
     use crate::server::Settings;
 
-    #[test]
-    fn relays_on_all_addresses_are_of_the_families_that_are_announced() {
-        let announced = IpAddr::from([203, 0, 113, 1]);
+    pub fn options(listen: &[&str], announce: &[IpAddr]) -> Options {
         let settings = Settings {
             secret: Vec::new(),
             policy: PeerPolicy::default(),
@@ -452,19 +459,25 @@ mod tests {
             bytes_per_second: 0,
             nonce_lifetime: std::time::Duration::ZERO,
         };
-        let options = Options {
+        Options {
             settings,
-            listen: ["0.0.0.0", "::"].map(|ip| ip.parse().unwrap()).to_vec(),
-            announce: vec![announced],
+            listen: listen.iter().map(|ip| ip.parse().unwrap()).collect(),
+            announce: announce.to_vec(),
             port: 0,
             tls_port: 0,
             relay_ports: (49_152, 65_535),
             revoked: Vec::new(),
             certificate: None,
-            host: String::new(),
+            host: "localhost".into(),
             connections: 1,
             connections_per_address: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn relays_on_all_addresses_are_of_the_families_that_are_announced() {
+        let announced = IpAddr::from([203, 0, 113, 1]);
+        let options = options(&["0.0.0.0", "::"], &[announced]);
         let mut sockets = Sockets::open(&options).unwrap();
         for place in [0, 1] {
             let client = Client {

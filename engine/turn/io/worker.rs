@@ -423,3 +423,42 @@ fn now() -> Now {
         unix: unix.map_or(0, |elapsed| elapsed.as_secs()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::UdpSocket;
+    use std::os::fd::OwnedFd;
+
+    use super::super::sockets::tests::options;
+    use super::*;
+
+    fn reported(worker: &mut Worker) -> Vec<Token> {
+        let mut seen = Vec::new();
+        let poller = worker.sockets.poller();
+        poller
+            .wait(Some(Duration::ZERO), |number| {
+                seen.push(Token::of(number as u64));
+            })
+            .unwrap();
+        seen
+    }
+
+    #[test]
+    fn a_socket_with_a_lasting_error_is_not_waited_for_without_end() {
+        let (mut worker, _) = Worker::open(options(&["127.0.0.1"], &[])).unwrap();
+        // Readable for ever, and no socket.
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"x").unwrap();
+        let broken = UdpSocket::from(OwnedFd::from(reader));
+        worker.sockets.replace_clients(0, broken);
+        for errors in 1..4 {
+            assert_eq!(reported(&mut worker), [Token::Clients(0)]);
+            worker.take(Token::Clients(0));
+            assert_eq!(reported(&mut worker), []);
+            assert_eq!(worker.receive_errors, errors);
+            let until = worker.troubles.until().unwrap();
+            worker.end_troubles(until);
+        }
+    }
+}
