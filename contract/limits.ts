@@ -12,6 +12,12 @@ export const limits = {
   endedDataChannels: 64,
   waitForTransportMs: 5_000,
   waitForMediaMs: 5_000,
+  /** For all that one request waits for: published clients give up after 10 s. */
+  requestWaitMs: 8_000,
+  /** An offer of the server that nobody answers is dropped after this. */
+  unansweredOfferMs: 30_000,
+  /** What the server keeps of one session: formats, transceivers, tracks, data channels. */
+  sessionStateBytes: 65_536,
   /** A session without any negotiation or connectivity expires after this. */
   unconnectedSessionMs: 60_000,
   /** A session that lost connectivity can be used again for so long. */

@@ -1,7 +1,7 @@
 import { acceptOffer } from './accept.ts';
 import { describe } from './describe.ts';
 import { refuse } from './refusal.ts';
-import { ended, mapTransceivers } from './session.ts';
+import { ended, mapTransceivers, withoutOffer } from './session.ts';
 import type { SessionState } from './state.ts';
 import type { Endpoint, Result, SessionDescription } from './types.ts';
 
@@ -31,10 +31,23 @@ export function close(
     next = mapTransceivers(next, (other) => (other.mid === mid ? ended(other) : other));
     items.push({ mid });
   }
-  if (offer === undefined) return { next, items };
+  if (offer === undefined) return { next: force ? withoutEmptyOffer(next) : next, items };
   const accepted = acceptOffer(next, offer, endpoint).next;
   // Whatever the offer's directions say, nothing flows where something was closed.
   const closed = items.filter(({ errorCode }) => errorCode === undefined).map(({ mid }) => mid);
   const still = mapTransceivers(accepted, (line) => (closed.includes(line.mid) ? ended(line) : line));
   return { ...describe(still, 'answer', endpoint), items };
+}
+
+/** An offer whose new tracks are all closed is of no use to anybody: a client that lost it must not have to answer it. */
+function withoutEmptyOffer(state: SessionState): SessionState {
+  const added = state.offer?.transceivers.filter((line) => {
+    const before = state.transceivers.find(({ mid }) => mid === line.mid);
+    return (
+      before?.publication?.id !== line.publication?.id || before?.subscription?.id !== line.subscription?.id
+    );
+  });
+  if (added === undefined || added.length === 0) return state;
+  const isOpen = added.some(({ publication, subscription }) => publication?.open || subscription?.open);
+  return isOpen ? state : withoutOffer(state);
 }

@@ -9,12 +9,13 @@ export { connect, type NamedTrack, push, pushDiscovered, reoffer } from './push.
 export { type OfferedTrack, pushByOffer } from './push-offer.ts';
 export { isRefusal, type Refusal, type RefusalCode, refuse } from './refusal.ts';
 export {
-  endPublication,
+  endPublications,
   findPublication,
   findSubscription,
   isMovable,
   newSession,
   offeredPublication,
+  withoutOffer,
   workerOf,
 } from './session.ts';
 export type {

@@ -126,11 +126,16 @@ export function ended({ announced: _, ...transceiver }: Transceiver): Transceive
   };
 }
 
-/** A publication that fell silent for good is collected. */
-export function endPublication(state: SessionState, publicationId: number): SessionState {
+/** Publications that fell silent for good are collected. */
+export function endPublications(state: SessionState, publicationIds: ReadonlySet<number>): SessionState {
   return mapTransceivers(state, (transceiver) =>
-    transceiver.publication?.id === publicationId
+    transceiver.publication !== undefined && publicationIds.has(transceiver.publication.id)
       ? { ...transceiver, publication: { ...transceiver.publication, open: false } }
       : transceiver,
   );
+}
+
+/** The session as if our outstanding offer had never been made; its numbers are not given again. */
+export function withoutOffer({ offer: _, ...state }: SessionState): SessionState {
+  return state;
 }

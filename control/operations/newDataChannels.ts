@@ -6,6 +6,7 @@ import type {
 } from '@switchyard/contract';
 import {
   allocate,
+  endChannels,
   findChannel,
   grantReply,
   SERVER_EVENTS,
@@ -136,11 +137,21 @@ async function grant(
   if (channel?.role.kind !== 'subscription') return item;
   const { channelId, sessionId } = channel.role.publication;
   const publisher = sessions.directory.session(appId, sessionId);
-  // A publisher that is gone by now ends the subscription as well.
-  await publisher?.mutate((state) => ({
-    next: grantReply(state, channelId, { sessionId: session.sessionId, channelId: channel.channelId }),
-  }));
-  return { ...item, canReply: true };
+  try {
+    await publisher?.mutate((state) => ({
+      next: grantReply(state, channelId, { sessionId: session.sessionId, channelId: channel.channelId }),
+    }));
+    if (publisher !== undefined) return { ...item, canReply: true };
+  } catch (error) {
+    if (sessions.directory.session(appId, sessionId) === publisher) throw error;
+  }
+  // The publisher ended meanwhile, and its channel with it: the subscription goes as a whole.
+  await session.mutate((state) => endChannels(state, (other) => other.channelId === channel.channelId));
+  const { id: _, ...about } = item;
+  return {
+    ...about,
+    ...failed('not_found_track_error', 'The publisher session is closed; look at sessionId.'),
+  };
 }
 
 function wrong(description: string): Problem {

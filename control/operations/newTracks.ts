@@ -3,6 +3,9 @@ import { problem } from '../session/problem.ts';
 import type { Call } from './context.ts';
 import { pullTracks } from './pullTracks.ts';
 import { pushTracks } from './pushTracks.ts';
+import { repeatable } from './repeatable.ts';
+
+const repeat = repeatable<NewTracksResponse>();
 
 /** POST /sessions/{sessionId}/tracks/new: what holds for pushing and pulling alike; then each goes its way. */
 export async function newTracks(call: Call<NewTracksRequest>): Promise<NewTracksResponse> {
@@ -17,5 +20,7 @@ export async function newTracks(call: Call<NewTracksRequest>): Promise<NewTracks
   if (location === 'local' && tracks.some(({ simulcast }) => simulcast !== undefined))
     throw wrong('simulcast is for remote tracks: a publisher says in its offer what it sends.');
   if (location === 'remote' && autoDiscover) throw wrong('autoDiscover is for local tracks only.');
-  return location === 'remote' ? pullTracks(call, session) : pushTracks(call, session);
+  return repeat(session, call.body, () =>
+    location === 'remote' ? pullTracks(call, session) : pushTracks(call, session),
+  );
 }

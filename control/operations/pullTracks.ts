@@ -14,7 +14,8 @@ import type { SessionState } from '../negotiation/state.ts';
 import { type Problem, problem } from '../session/problem.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from './context.ts';
-import { findSources } from './findSources.ts';
+import { waitsFor } from './deadline.ts';
+import { findSource, findSources } from './findSources.ts';
 
 /** The remote tracks of a tracks/new: what the session receives. */
 export async function pullTracks(
@@ -33,14 +34,23 @@ export async function pullTracks(
     };
   });
   const endpoint = sessions.endpoint();
-  const { description, items } = await session.mutate(async (state) => {
-    const settled = state.offer === undefined;
-    // What is refused anyway is refused before waiting.
-    const connected = offer && connect(state, offer, endpoint);
-    if (settled && state.peer !== undefined && !(await session.connected()))
-      throw problem('session_error', 'The session is not connected yet; try again once it is.', 425);
-    const found = await findSources({ sessions, appId, pullerId: session.sessionId, wanted, wait: settled });
+  const search = { sessions, appId, pullerId: session.sessionId, wanted };
+  const first = await session.settled();
+  // What is refused anyway is refused before waiting.
+  if (offer !== undefined) connect(first, offer, endpoint);
+  const waits = first.offer === undefined;
+  const left = waitsFor(sessions.clock);
+  // Outside the session's queue: the ICE restart that connects the session again may come behind this pull.
+  if (waits && first.peer !== undefined && !(await session.connected(left())))
+    throw problem('session_error', 'The session is not connected yet; try again once it is.', 425);
+  const gathered = await findSources({ ...search, waitMs: waits ? left() : 0 });
+  const { description, items } = await session.mutate((state) => {
+    // Read again: a publisher may have ended since.
+    const found = gathered.map((result) =>
+      'failure' in result ? result : findSource(search, result.source),
+    );
     const sources = found.flatMap((result) => ('source' in result ? [result.source] : []));
+    const connected = offer && connect(state, offer, endpoint);
     const decided = decide(beside(sources), { sources, offer, connected, endpoint });
     const made = decided.items.values();
     const inOrder = found.map((result) => ('failure' in result ? result.failure : (made.next().value ?? {})));

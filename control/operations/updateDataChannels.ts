@@ -41,13 +41,19 @@ async function update(
   const { publication } = channel.role;
   const publisher = sessions.directory.session(appId, publication.sessionId);
   if (publisher === undefined) return missing;
-  await publisher.mutate((state) => {
+  const change = publisher.mutate((state) => {
     const before = replierOf(state, publication.channelId);
     const holds = before?.sessionId === session.sessionId && before.channelId === channelId;
     if (canReply === holds) return { next: state };
     const replier = canReply ? { sessionId: session.sessionId, channelId } : undefined;
     return { next: grantReply(state, publication.channelId, replier) };
   });
+  try {
+    await change;
+  } catch (error) {
+    if (sessions.directory.session(appId, publication.sessionId) === publisher) throw error;
+    return missing;
+  }
   return {
     location: 'remote',
     dataChannelName: channel.name,

@@ -1,14 +1,15 @@
-import type {
-  TrackObject,
-  TrackResult,
-  UpdateTracksRequest,
-  UpdateTracksResponse,
+import {
+  limits,
+  type TrackObject,
+  type TrackResult,
+  type UpdateTracksRequest,
+  type UpdateTracksResponse,
 } from '@switchyard/contract';
 import { findSubscription, missing, update } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
 import { type Problem, problem } from '../session/problem.ts';
 import type { Call } from './context.ts';
-import { findSources, type Wanted } from './findSources.ts';
+import { findSource, findSources, type Wanted } from './findSources.ts';
 
 /** PUT /sessions/{sessionId}/tracks/update */
 export async function updateTracks(call: Call<UpdateTracksRequest>): Promise<UpdateTracksResponse> {
@@ -16,18 +17,29 @@ export async function updateTracks(call: Call<UpdateTracksRequest>): Promise<Upd
   const session = sessions.get(appId, call.sessionId);
   const { tracks } = body;
   for (const track of tracks) checkForm(track);
-  const { items } = await session.mutate(async (state) => {
-    const wanted = tracks.map((track) => wantedBy(state, track));
-    const known = wanted.flatMap((entry) => (entry === undefined ? [] : [entry]));
-    const found = (
-      await findSources({ sessions, appId, pullerId: session.sessionId, wanted: known, wait: true })
-    ).values();
+  const search = { sessions, appId, pullerId: session.sessionId };
+  const first = await session.settled();
+  // Outside the session's queue, like all waits.
+  const gathered = await Promise.all(
+    tracks.map(async (track) => {
+      const wanted = wantedBy(first, track);
+      if (wanted === undefined) return undefined;
+      const [found] = await findSources({ ...search, wanted: [wanted], waitMs: limits.waitForMediaMs });
+      return found;
+    }),
+  );
+  const { items } = await session.mutate((state) => {
     let next = state;
-    const results = tracks.map(({ mid = '', simulcast }, at): TrackResult => {
-      if (wanted[at] === undefined) return missing(mid);
-      const result = found.next().value;
-      if (result === undefined || 'failure' in result) return { mid, ...result?.failure };
-      const change = { mid, source: result.source, ...(simulcast === undefined ? {} : { simulcast }) };
+    const results = tracks.map((track, at): TrackResult => {
+      const { mid = '', simulcast } = track;
+      const result = gathered[at];
+      const wanted = wantedBy(next, track);
+      if (result === undefined || wanted === undefined) return missing(mid);
+      if ('failure' in result) return { mid, ...result.failure };
+      // Read again: the source may have ended, and the mid may receive another one by now.
+      const found = findSource(search, wanted);
+      if ('failure' in found) return { mid, ...found.failure };
+      const change = { mid, source: found.source, ...(simulcast === undefined ? {} : { simulcast }) };
       const decided = update(next, change);
       next = decided.next;
       return decided.item;

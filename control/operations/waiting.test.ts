@@ -180,18 +180,167 @@ describe('a pull of a track that has sent nothing', () => {
     await expect(call('newTracks', viewer, bad)).rejects.toMatchObject({ code });
   });
 
-  test('holds up the session that asked, and no other one', async () => {
+  test('holds up nothing else, not even another request of its session', async () => {
     const from = await publisher();
     const [viewer, other] = [await newSession(), await newSession()];
     const pull = watch(call('newTracks', viewer, remote(from, 'cam')));
     const later = watch(call('newTracks', viewer, remote(from, 'nobody')));
     const elsewhere = watch(call('newTracks', other, remote(from, 'nobody')));
     await clock.pass(100);
-    expect([pull.outcome, later.outcome]).toEqual(['waiting', 'waiting']);
-    expect(elsewhere.outcome).toMatchObject({ tracks: [{ errorCode: 'not_found_track_error' }] });
+    expect(pull.outcome).toBe('waiting');
+    for (const { outcome } of [later, elsewhere])
+      expect(outcome).toMatchObject({ tracks: [{ errorCode: 'not_found_track_error' }] });
     await clock.pass(5_000);
-    expect(later.outcome).not.toBe('waiting');
+    expect(pull.outcome).toMatchObject({ tracks: [{ errorCode: 'empty_track_error' }] });
   });
+});
+
+test('an ICE restart is not behind a pull that waits for it', async () => {
+  const from = await publisher();
+  media(from, 1, PublicationState.ACTIVE);
+  const viewer = await publisher();
+  transport(viewer, TransportState.DISCONNECTED);
+  const pull = watch(call('newTracks', viewer, remote(from, 'mic')));
+  await clock.pass(100);
+  const restart = recording('chromium-sendonly-offer').replaceAll(/a=ice-ufrag:\S+/g, 'a=ice-ufrag:anew');
+  const restarted = await call('renegotiate', viewer, { sessionDescription: offer(restart) });
+  expect(restarted.sessionDescription?.type).toBe('answer');
+  expect(pull.outcome).toBe('waiting');
+  transport(viewer, TransportState.CONNECTED);
+  await clock.pass(0);
+  expect(pull.outcome).toMatchObject({ requiresImmediateRenegotiation: true });
+});
+
+test('all that one request waits for takes 8 s at most', async () => {
+  const from = await publisher();
+  const viewer = await publisher();
+  transport(viewer, TransportState.DISCONNECTED);
+  const pull = watch(call('newTracks', viewer, remote(from, 'mic')));
+  await clock.pass(4_900);
+  transport(viewer, TransportState.CONNECTED);
+  await clock.pass(3_000);
+  expect(pull.outcome).toBe('waiting');
+  await clock.pass(200);
+  expect(pull.outcome).toMatchObject({ tracks: [{ errorCode: 'empty_track_error' }] });
+});
+
+describe('an offer of the server whose reply was lost', () => {
+  const pulled = async (): Promise<{ viewer: string; request: object; reply: Reply }> => {
+    const from = await publisher();
+    media(from, 1, PublicationState.ACTIVE);
+    const viewer = await newSession();
+    const request = remote(from, 'mic');
+    return { viewer, request, reply: await call('newTracks', viewer, request) };
+  };
+  const state = (viewer: string) => sessions.get(APP, viewer).state();
+
+  test('is given again to the same request, and can be answered then', async () => {
+    const { viewer, request, reply } = await pulled();
+    expect(await call('newTracks', viewer, structuredClone(request))).toEqual(reply);
+    const sdp = viewerAnswer(reply.sessionDescription?.sdp ?? '');
+    await call('renegotiate', viewer, { sessionDescription: answer(sdp) });
+    transport(viewer, TransportState.CONNECTED);
+    // It is another request now, and pulls the track a second time.
+    expect((await call('newTracks', viewer, request)).sessionDescription?.sdp).not.toBe(
+      reply.sessionDescription?.sdp,
+    );
+  });
+
+  test('is dropped by a forced close of its tracks', async () => {
+    const { viewer, request, reply } = await pulled();
+    const mid = reply.tracks?.[0]?.mid;
+    await call('closeTracks', viewer, { tracks: [{ mid }], force: true });
+    expect(state(viewer).offer).toBeUndefined();
+    expect((await call('newTracks', viewer, request)).sessionDescription?.type).toBe('offer');
+  });
+
+  test('ends after 30 s, and so does that of data channels', async () => {
+    const { viewer } = await pulled();
+    const other = await newSession();
+    const dataChannel = { location: 'remote', dataChannelName: 'server-events' };
+    const first = await call('establishDataChannels', other, { dataChannel });
+    expect(await call('establishDataChannels', other, { dataChannel })).toEqual(first);
+    await clock.pass(29_000);
+    expect([state(viewer).offer, state(other).offer]).not.toContain(undefined);
+    await clock.pass(1_000);
+    expect([state(viewer).offer, state(other).offer]).toEqual([undefined, undefined]);
+    const sessionDescription = offer(recording('chromium-sendonly-offer'));
+    const pushed = await call('newTracks', viewer, { sessionDescription, autoDiscover: true });
+    expect(pushed.sessionDescription?.type).toBe('answer');
+  });
+});
+
+describe('after control was attached again to an engine that went on', () => {
+  const snapshotOf = (sessionId: string) => ({
+    sessionId,
+    worker: 0,
+    controlState: new TextEncoder().encode(JSON.stringify(sessions.get(APP, sessionId).state())),
+    transportState: TransportState.CONNECTED,
+    transportStateForMs: 0n,
+    publications: [],
+    dataTransportState: 0,
+    dataChannels: [],
+  });
+
+  test('requests that wait in a session go on', async () => {
+    const from = await publisher();
+    const viewer = await newSession();
+    const pull = watch(call('newTracks', viewer, remote(from, 'mic')));
+    await clock.pass(10);
+    sessions.onSnapshot([snapshotOf(from), snapshotOf(viewer)] as never);
+    await clock.pass(10);
+    expect(pull.outcome).toBe('waiting');
+    media(from, 1, PublicationState.ACTIVE);
+    await clock.pass(10);
+    expect(pull.outcome).toMatchObject({ requiresImmediateRenegotiation: true });
+  });
+});
+
+describe('silent tracks', () => {
+  const silence = (sessionId: string) => {
+    for (const id of [1, 2]) media(sessionId, id, PublicationState.SILENT);
+  };
+
+  test('are ended in one change, which gives an unconnected session no new time', async () => {
+    const sessionId = await newSession();
+    await call('newTracks', sessionId, {
+      sessionDescription: offer(recording('chromium-sendonly-offer')),
+      autoDiscover: true,
+    });
+    await clock.pass(30_000);
+    silence(sessionId);
+    await clock.pass(0);
+    expect(await statuses(sessionId)).toEqual(['inactive', 'inactive']);
+    await clock.pass(30_000);
+    expect(await exists(sessionId)).toBe(false);
+  });
+
+  test('that send again before their turn are kept', async () => {
+    const sessionId = await publisher();
+    silence(sessionId);
+    media(sessionId, 1, PublicationState.ACTIVE);
+    await clock.pass(0);
+    expect(await statuses(sessionId)).toEqual(['active', 'inactive']);
+  });
+});
+
+test('a session that would hold too much is refused and stays as it is; closing is always possible', async () => {
+  const sessionId = await publisher();
+  const before = sessions.get(APP, sessionId).state();
+  const section = (at: number): string =>
+    `m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:x${at}\r\na=sendonly\r\na=rtcp-mux\r\n` +
+    `a=rtpmap:96 VP8/90000\r\n${Array.from({ length: 60 }, (_, n) => `a=ssrc:${1e6 + at * 100 + n} cname:c\r\n`).join('')}`;
+  const own = recording('chromium-sendonly-offer');
+  const mids = Array.from({ length: 110 }, (_, at) => ` x${at}`).join('');
+  const sdp = `${own.replace(/(a=group:BUNDLE.*)/, `$1${mids}`)}${Array.from({ length: 110 }, (_, at) => section(at)).join('')}`;
+  const many = call('newTracks', sessionId, { sessionDescription: offer(sdp), autoDiscover: true });
+  await expect(many).rejects.toMatchObject({
+    problem: { status: 406 },
+    message: expect.stringContaining('65536 bytes'),
+  });
+  expect(sessions.get(APP, sessionId).state()).toBe(before);
+  const closing = await call('closeTracks', sessionId, { tracks: [{ mid: '0' }], force: true });
+  expect(closing.tracks).toMatchObject([{ mid: '0' }]);
 });
 
 test('a pull waits 5 s for the transport, then asks to try again', async () => {

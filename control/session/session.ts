@@ -13,7 +13,7 @@ import {
   TransportState,
 } from '../engine-link/index.ts';
 import { type ChannelQueue, endChannels } from '../negotiation/datachannels/index.ts';
-import { endPublication, engineTable, workerOf } from '../negotiation/index.ts';
+import { endPublications, engineTable, withoutOffer, workerOf } from '../negotiation/index.ts';
 import type { SessionState } from '../negotiation/state.ts';
 import type { Log } from '../observe/log.ts';
 import { type ChannelStatus, channelFacts } from './channels.ts';
@@ -28,15 +28,17 @@ export interface Session {
   /** Stores the first state in the engine. */
   begin(): Promise<void>;
   /** Runs after all earlier mutations; real once the engine has applied it. */
-  mutate<T extends { readonly next: SessionState }>(
-    decide: (state: SessionState) => T | Promise<T>,
-  ): Promise<T>;
-  /** False when it takes too long. */
-  connected(): Promise<boolean>;
-  /** Whether media of a publication came, in time. */
-  firstMedia(publicationId: number): Promise<boolean>;
-  /** Whether data channels can be used, in time. */
-  dataConnected(): Promise<boolean>;
+  mutate<T extends { readonly next: SessionState }>(decide: (state: SessionState) => T): Promise<T>;
+  /** The state after all mutations that were asked for so far. */
+  settled(): Promise<SessionState>;
+  /** Whether the transport is connected within that time. Rejects where the session is to be asked again. */
+  connected(ms?: number): Promise<boolean>;
+  /** Whether media of a publication came within that time. */
+  firstMedia(publicationId: number, ms?: number): Promise<boolean>;
+  /** Whether data channels can be used within that time. */
+  dataConnected(ms?: number): Promise<boolean>;
+  /** Takes over what the engine has, after control was attached to it again; requests that wait go on with it. */
+  adopt(state: SessionState): void;
   channelStatus(channelId: number): ChannelStatus;
   onTransport(state: TransportState, forMs?: number): void;
   onPublication(publicationId: number, state: PublicationState): void;
@@ -65,6 +67,10 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
   const { sessionId, appId } = first;
   let current = first;
   let closed = false;
+  let cancelOfferEnd = (): void => undefined;
+  /** The version of the offer that `cancelOfferEnd` is about. */
+  let versionWithEnd: number | undefined;
+  let collecting = false;
   let queue: Promise<unknown> = Promise.resolve();
   let transport = TransportState.CONNECTING;
   const publications = new Map<number, PublicationState>();
@@ -94,22 +100,31 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     });
   }
 
-  async function apply(next: SessionState): Promise<void> {
+  /** `own` changes are not a client's: they only end things, and give an unconnected session no new time. */
+  async function apply(next: SessionState, own: boolean): Promise<void> {
+    const before = current;
+    const text = JSON.stringify(next);
+    if (!own) checkSize(text, before);
     try {
-      await engine.applySession(placed(next), JSON.stringify(next), engineTable(next, channelQueue));
+      await engine.applySession(placed(next), text, engineTable(next, channelQueue));
     } catch (error) {
       if (isEngineLost(error))
         throw problem('temporarily_unavailable_error', 'The media engine is restarting; try again.');
       throw error;
     }
-    if (workerOf(next) !== workerOf(current)) closeInEngine(current);
+    if (workerOf(next) !== workerOf(before)) {
+      closeInEngine(before);
+      // It was closed while it moved: the new worker has it by now.
+      if (closed) closeInEngine(next);
+    }
     // A transport ends with its last m-line, and the session may have another one.
     if (current.peer !== undefined && next.peer === undefined) transport = TransportState.CONNECTING;
     current = next;
+    expectAnswer();
     forgetEnded();
     parts.onChanged(sessionId);
     // Each negotiation gives a session that is not connected new time.
-    if (!closed && transport === TransportState.CONNECTING)
+    if (!own && !closed && transport === TransportState.CONNECTING)
       expectLife(limits.unconnectedSessionMs, 'expired without connectivity');
   }
 
@@ -125,15 +140,52 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     for (const look of [...watchers]) look();
   }
 
-  function mutate<T extends { readonly next: SessionState }>(
-    decide: (state: SessionState) => T | Promise<T>,
+  /** Ends our offer where nobody answers it: the reply with it was lost, or the client went away. */
+  function expectAnswer(): void {
+    const version = current.offer === undefined ? undefined : current.origin.version;
+    if (version === versionWithEnd) return;
+    cancelOfferEnd();
+    versionWithEnd = version;
+    if (version === undefined || closed) return;
+    cancelOfferEnd = clock.after(limits.unansweredOfferMs, () => {
+      mutateOwn((now) => ({ next: now.origin.version === version ? withoutOffer(now) : now })).catch(
+        (error: unknown) => log.warn({ sessionId, error: String(error) }, 'unanswered offer not dropped'),
+      );
+    });
+  }
+
+  function run<T extends { readonly next: SessionState }>(
+    decide: (state: SessionState) => T,
+    own: boolean,
   ): Promise<T> {
     return enqueue(async () => {
       assertOpen();
-      const decided = await decide(current);
-      assertOpen();
-      if (decided.next !== current) await apply(decided.next);
+      const decided = decide(current);
+      if (decided.next !== current) await apply(decided.next, own);
       return decided;
+    });
+  }
+
+  const mutate = <T extends { readonly next: SessionState }>(
+    decide: (state: SessionState) => T,
+  ): Promise<T> => run(decide, false);
+  const mutateOwn = <T extends { readonly next: SessionState }>(
+    decide: (state: SessionState) => T,
+  ): Promise<T> => run(decide, true);
+
+  /** All tracks that are silent by its turn are ended in one change; one that sends again is not. */
+  function collectSilent(): void {
+    if (collecting) return;
+    collecting = true;
+    mutateOwn((now) => {
+      collecting = false;
+      const silent = [...publications].flatMap(([id, state]) =>
+        state === PublicationState.SILENT ? [id] : [],
+      );
+      return { next: endPublications(now, new Set(silent)) };
+    }).catch((error: unknown) => {
+      collecting = false;
+      log.warn({ sessionId, error: String(error) }, 'silent tracks not collected');
     });
   }
 
@@ -164,6 +216,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     if (closed) return;
     closed = true;
     cancelExpiry();
+    cancelOfferEnd();
     onClosed(sessionId);
     tellWatchers();
   }
@@ -192,10 +245,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     if (closed) return;
     publications.set(publicationId, state);
     log.info({ sessionId, publicationId, state: PublicationState[state] }, 'publication');
-    if (state === PublicationState.SILENT)
-      mutate((now) => ({ next: endPublication(now, publicationId) })).catch((error: unknown) =>
-        log.warn({ sessionId, publicationId, error: String(error) }, 'silent track not collected'),
-      );
+    if (state === PublicationState.SILENT) collectSilent();
     tellWatchers();
   }
 
@@ -212,7 +262,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     const reason = channels.onChannel(change);
     if (reason !== undefined) {
       log.info({ sessionId, channelId, reason }, 'data channel ended');
-      mutate((now) => endChannels(now, (channel) => channel.channelId === channelId, reason)).catch(
+      mutateOwn((now) => endChannels(now, (channel) => channel.channelId === channelId, reason)).catch(
         (error: unknown) =>
           log.warn({ sessionId, channelId, error: String(error) }, 'ended data channel not collected'),
       );
@@ -224,16 +274,25 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     sessionId,
     appId,
     state: () => current,
-    begin: () => enqueue(() => apply(first)),
+    begin: () => enqueue(() => apply(first, false)),
     mutate,
-    connected: () => wait(limits.waitForTransportMs, () => transport === TransportState.CONNECTED),
-    firstMedia: (id) =>
+    settled: () => enqueue(async () => current),
+    connected: (ms = limits.waitForTransportMs) =>
+      wait(Math.min(ms, limits.waitForTransportMs), () => transport === TransportState.CONNECTED),
+    firstMedia: (id, ms = limits.waitForMediaMs) =>
       wait(
-        limits.waitForMediaMs,
+        Math.min(ms, limits.waitForMediaMs),
         () => publications.get(id) === PublicationState.ACTIVE,
         () => !openPublications().has(id),
       ),
-    dataConnected: () => wait(limits.waitForTransportMs, channels.connected),
+    dataConnected: (ms = limits.waitForTransportMs) =>
+      wait(Math.min(ms, limits.waitForTransportMs), channels.connected),
+    adopt(state) {
+      // The queue stays, and what it has still to do decides on this state.
+      if (JSON.stringify(state) !== JSON.stringify(current)) current = state;
+      publications.clear();
+      expectAnswer();
+    },
     channelStatus: channels.status,
     onTransport,
     onPublication,
@@ -243,6 +302,22 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
     drop,
   };
 }
+
+/** What a session's state may hold: many of them are in the engine, and in a snapshot. Ending things is always possible. */
+function checkSize(text: string, before: SessionState): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= limits.sessionStateBytes) return;
+  const grows = bytes - Buffer.byteLength(JSON.stringify(before));
+  if (grows <= GROWTH_OF_ENDING && bytes <= limits.sessionStateBytes + MOST_OVER) return;
+  throw problem(
+    'invalid_params',
+    `The session would hold more than ${limits.sessionStateBytes} bytes: close tracks, use shorter names and parameters, or open another session.`,
+  );
+}
+
+/** `false` has a letter more than `true`. */
+const GROWTH_OF_ENDING = 512;
+const MOST_OVER = 8_192;
 
 /** Where the engine has it. */
 export function placed(state: SessionState): Placed {

@@ -114,9 +114,11 @@ export function openSessions(
         .catch(() => undefined);
       return;
     }
-    directory.any(state.sessionId)?.drop();
-    const session = open(state);
-    directory.add(session);
+    // Control was attached again to an engine that went on: what waits in the session's queue goes on, too.
+    const known = directory.any(state.sessionId);
+    const session = known ?? open(state);
+    session.adopt(state);
+    if (known === undefined) directory.add(session);
     weigh(state.sessionId);
     for (const { publicationId, state: media } of snapshot.publications)
       session.onPublication(publicationId, media);
