@@ -39,6 +39,13 @@ impl Rotation {
     /// 2^32 divided by the golden ratio: any number of steps in a row are spread evenly, and so is each second or third one.
     const STEP: u32 = 0x9E37_79B9;
 
+    /// All of them, in their order but for the beginning.
+    #[inline]
+    pub fn split<'a, T>(&mut self, all: &'a [T]) -> [&'a [T]; 2] {
+        let (last, first) = all.split_at(self.next(all.len()));
+        [first, last]
+    }
+
     /// An index below `count`.
     #[inline]
     fn next(&mut self, count: usize) -> usize {
@@ -107,9 +114,7 @@ impl Engine {
                 sources.push((source, received));
             }
         }
-        let (last, first) =
-            (encoding.subscriptions).split_at(self.rotation.next(encoding.subscriptions.len()));
-        for subscribers in [first, last] {
+        for subscribers in self.rotation.split(&encoding.subscriptions) {
             for (turn, &subscriber) in subscribers.iter().enumerate() {
                 ahead::fetch(&subscribers[turn..], &self.subscriptions, &self.sessions);
                 let Some(subscription) = self.subscriptions.get_mut(subscriber) else {

@@ -121,7 +121,8 @@ impl Engine {
         };
         let protected = Protected::read(source.payload);
         let mut parity = [0; SLOT_LEN];
-        for &subscriber in &encoding.subscriptions {
+        let subscribers = self.rotation.split(&encoding.subscriptions);
+        for &subscriber in subscribers.into_iter().flatten() {
             let subscription = &mut self.subscriptions[subscriber];
             if !subscription.receives(key, received) {
                 self.counters.discard(Discard::BeforeKeyFrame);
