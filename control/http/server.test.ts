@@ -88,6 +88,22 @@ test('sessions outlive control', async () => {
   expect((await call('GET', `/sessions/${sessionId}`)).statusCode).toBe(200);
 });
 
+test('a session whose stored state is damaged is closed, and the others outlive control', async () => {
+  const { sessionId: good } = (await call('POST', '/sessions/new', '{}')).json();
+  const { sessionId: damaged } = (await call('POST', '/sessions/new', '{}')).json();
+  const table = fake.tables.get(damaged);
+  if (table === undefined) throw new Error('the engine has no such session');
+  const state: Record<string, unknown> = JSON.parse(new TextDecoder().decode(table.controlState));
+  for (const field of Object.keys(state).filter((name) => name !== 'version' && name !== 'sessionId')) {
+    const controlState = new TextEncoder().encode(JSON.stringify({ ...state, [field]: null }));
+    fake.tables.set(damaged, { ...table, controlState });
+    engine.detach();
+    await server.close();
+    await startControl();
+    expect((await call('GET', `/sessions/${good}`)).statusCode, field).toBe(200);
+  }
+});
+
 test('strangers are refused', async () => {
   expect((await call('POST', '/sessions/new', '{}', 'wrong')).json().errorCode).toBe('unauthorized');
   expect((await call('POST', '/sessions/new', '{}', 'secret', '0'.repeat(32))).statusCode).toBe(404);

@@ -89,7 +89,7 @@ export function openSessions(
 
   /** Control died while a session moved: the worker that it left has it without any description. */
   function withoutRemains(snapshots: readonly SessionSnapshot[]): readonly SessionSnapshot[] {
-    const versions = snapshots.map(({ controlState }) => parse(controlState)?.origin.version ?? -1);
+    const versions = snapshots.map(({ controlState }) => parse(controlState)?.origin?.version ?? -1);
     const newest = new Map<string, number>();
     snapshots.forEach(({ sessionId }, at) => {
       const other = newest.get(sessionId);
@@ -127,6 +127,20 @@ export function openSessions(
     session.onTransport(snapshot.transportState, Number(snapshot.transportStateForMs));
     // Control died between deleting the app and ending its calls.
     if (!appExists(state.appId)) session.close('app deleted');
+  }
+
+  /** A session that cannot be restored must not keep the others from it, and control from the engine. */
+  function restoreOrClose(snapshot: SessionSnapshot): void {
+    const { sessionId } = snapshot;
+    try {
+      restore(snapshot);
+    } catch (error) {
+      log.error({ sessionId, error: String(error) }, 'session could not be restored, and is closed');
+      directory.any(sessionId)?.drop();
+      engine()
+        .closeSession(snapshot)
+        .catch(() => undefined);
+    }
   }
 
   return {
@@ -187,7 +201,7 @@ export function openSessions(
         log.warn({ sessionId: session.sessionId }, 'session ended with the engine');
         session.drop();
       }
-      withoutRemains(snapshots).forEach(restore);
+      withoutRemains(snapshots).forEach(restoreOrClose);
     },
   };
 }
