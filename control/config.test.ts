@@ -17,7 +17,7 @@ test('an empty environment gives every default, and every default is a usable va
     demo: true,
     iceTcp: true,
     dtls: 'cheapest',
-    metrics: 'local',
+    metrics: 'token',
   });
   const defaults = Object.fromEntries(Object.entries(settings).map(([name, one]) => [name, one.default]));
   expect(problems(defaults)).toEqual([]);

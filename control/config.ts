@@ -65,10 +65,16 @@ export const settings = {
     meaning:
       'Bytes of a data channel that may wait for one slow subscriber. The limit that is reached first applies.',
   },
+  SWITCHYARD_TLS_CERTIFICATE: {
+    default: '',
+    meaning:
+      'File of the certificate chain of the API, PEM; read again when it changes. Empty: plain HTTP, for loopback or behind a proxy.',
+  },
+  SWITCHYARD_TLS_KEY: { default: '', meaning: "File of that certificate's key, PEM." },
   SWITCHYARD_DEMO: { default: '', meaning: 'on or off: the demo page. Empty: on when the host is loopback.' },
   SWITCHYARD_METRICS: {
-    default: 'local',
-    meaning: 'Who may read GET /metrics: local (programs of this host), all, or off.',
+    default: 'token',
+    meaning: "Who may read GET /metrics: token (who sends the account's API token), all, or off.",
   },
   SWITCHYARD_ENGINE: { default: '', meaning: 'Path of the engine. Empty: target/release/switchyard-engine.' },
   SWITCHYARD_LOG_LEVEL: { default: 'info', meaning: 'fatal, error, warn, info, debug, trace or silent.' },
@@ -105,6 +111,8 @@ export interface Config {
   /** Addresses of this host. */
   readonly ownAddresses: readonly string[];
   readonly channelQueue: { readonly messages: number; readonly bytes: number };
+  /** Absent: plain HTTP. */
+  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
   readonly demo: boolean;
   readonly demoDir: string;
   readonly metrics: MetricsAccess;
@@ -152,6 +160,12 @@ export function readConfig(env: Environment): Config {
       'SWITCHYARD_MEDIA_PORT',
       `leaves no ports for ${workers} workers: each takes the next port`,
     );
+  const tlsFiles = (certificate?: string, key?: string): Config['tls'] => {
+    if (certificate !== undefined && key !== undefined) return { certificate, key };
+    if (certificate !== key)
+      values.problem('SWITCHYARD_TLS_CERTIFICATE', 'and SWITCHYARD_TLS_KEY belong together');
+    return undefined;
+  };
   const config: Config = {
     ...media,
     host,
@@ -169,9 +183,10 @@ export function readConfig(env: Environment): Config {
       messages: values.whole('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', 1, 1e6),
       bytes: values.whole('SWITCHYARD_CHANNEL_QUEUE_BYTES', 1, 2 ** 30),
     },
+    tls: tlsFiles(values.optional('SWITCHYARD_TLS_CERTIFICATE'), values.optional('SWITCHYARD_TLS_KEY')),
     demo: values.text('SWITCHYARD_DEMO') === '' ? isLoopback(host) : values.isOn('SWITCHYARD_DEMO'),
     demoDir: join(root, 'demo'),
-    metrics: values.oneOf('SWITCHYARD_METRICS', ['local', 'all', 'off']),
+    metrics: values.oneOf('SWITCHYARD_METRICS', ['token', 'all', 'off']),
     enginePath,
     turn: readTurnConfig(values, { ...media, dataDir, binaryDir: dirname(enginePath) }),
     logLevel: values.oneOf('SWITCHYARD_LOG_LEVEL', logLevels),

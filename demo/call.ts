@@ -2,8 +2,8 @@
 import { createClient } from '@switchyard/client';
 import { type MediaSession, type OpenedChannel, openMediaSession } from '@switchyard/client/browser';
 
-// Relative to the page: this server's demo adds the app and its secret.
-const client = createClient({ baseUrl: 'api' });
+// Relative to the page: this server adds the demo's app. The token came with the link, behind the #, so no log has it.
+const client = createClient({ baseUrl: 'api', secret: location.hash.slice(1) });
 
 const CHAT = 'chat';
 

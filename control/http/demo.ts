@@ -1,23 +1,40 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Store } from '../accounts/store.ts';
-import { isLoopback } from '../config.ts';
+import { matches, sha256 } from '../accounts/credential.ts';
 import { problem } from '../session/problem.ts';
 import type { Sessions } from '../session/sessions.ts';
+import { bearer } from './bearer.ts';
 import { addConnectionApi } from './connectionApi.ts';
 import type { RateLimit } from './rateLimit.ts';
 
-export interface DemoOptions {
-  readonly directory: string;
+/** The app of the demo page and the token that its link has. */
+export interface DemoAccess {
+  /** No app of the account: the demo's sessions see no others and are seen by none. */
   readonly appId: string;
-  readonly host: string;
+  /** Random for each start. */
+  readonly token: string;
+}
+
+/** Makes the demo's access; `seed` makes an app ID that stays over restarts. */
+export function demoAccess(seed: string): DemoAccess {
+  const appId = createHash('sha256').update(`demo of ${seed}`).digest('hex').slice(0, 32);
+  return { appId, token: randomBytes(16).toString('hex') };
+}
+
+export interface DemoOptions {
+  /** Where the page is. */
+  readonly directory: string;
+  readonly access: DemoAccess;
   readonly sessions: Sessions;
-  readonly store: Store;
   readonly limit: RateLimit;
 }
 
-/** The demo page, and the operations with the app fixed: the secret stays here. */
+/**
+ * The demo page, and the operations with the demo's app. They need the token of the link that the start prints: a server
+ * that listens on loopback is no protection, since a reverse proxy passes strangers on from there.
+ */
 export function demo(options: DemoOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     await app.register(fastifyStatic, {
@@ -34,22 +51,13 @@ export function demo(options: DemoOptions) {
       allowedPath: (path) => /^\/[\w./-]+\.js(\.map)?$/.test(path),
     });
     app.get('/demo', (_request, reply) => reply.redirect('/demo/'));
-    const { sessions, limit, store, appId, host } = options;
+    const { sessions, limit, access } = options;
+    const expected = sha256(access.token);
     const appOf = (request: FastifyRequest): string => {
-      assertSameSite(request, host);
-      if (!store.apps.has(appId)) throw problem('not_found', 'The app of the demo was deleted.');
-      return appId;
+      if (!matches(bearer(request), expected))
+        throw problem('unauthorized', 'Open the demo by the link that the server printed when it started.');
+      return access.appId;
     };
     addConnectionApi(app, { prefix: '/demo/api', sessions, appOf, limit });
   };
-}
-
-// There is no secret here, so other sites' pages must not reach it, by fetch or by DNS rebinding.
-function assertSameSite(request: FastifyRequest, listenHost: string): void {
-  const { origin, host = '' } = request.headers;
-  const site = request.headers['sec-fetch-site'];
-  const ownName = !isLoopback(listenHost) || isLoopback(host.replace(/:\d+$/, ''));
-  const sameOrigin = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
-  if (!ownName || !sameOrigin || site === 'cross-site')
-    throw problem('unauthorized', 'The demo can be used from its own page only.');
 }

@@ -33,6 +33,8 @@ export function errorReply(log: Log, form: Form = connectionForm) {
     log.debug({ requestId: request.id, status: failure.status, code: failure.code }, 'request refused');
     if (failure.status === 429) void reply.header('retry-after', RETRY_AFTER_SECONDS);
     void reply.code(failure.status);
+    // Nobody reads a body that a stranger still sends.
+    if (failure.status === 401 || failure.status === 404) void reply.header('connection', 'close');
     const send = (): void => void reply.send(form(failure.code, failure.description));
     if (failure.status === 413) drain(request.raw, send);
     else send();

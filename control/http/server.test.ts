@@ -8,12 +8,14 @@ import { PublicationState, type Supervisor, superviseEngine } from '../engine-li
 import { openLog } from '../observe/log.ts';
 import { systemClock } from '../session/clock.ts';
 import { openSessions } from '../session/sessions.ts';
+import { demoAccess } from './demo.ts';
 import { buildServer } from './server.ts';
 
 let fake: FakeEngine;
 let engine: Supervisor;
 let dataDir: string;
 let appId: string;
+const access = demoAccess('test');
 let server: Awaited<ReturnType<typeof buildServer>>;
 
 async function startControl(): Promise<void> {
@@ -38,7 +40,7 @@ async function startControl(): Promise<void> {
   const store = await openStore({ dataDir, appId: undefined, appSecret: 'secret', replaceSecret: false });
   await store.provision();
   appId = store.firstAppId;
-  server = await buildServer({ sessions, store, log, host: '127.0.0.1', demoDir: dataDir });
+  server = await buildServer({ sessions, store, log, demo: { directory: dataDir, access } });
 }
 
 beforeEach(async () => {
@@ -107,12 +109,28 @@ test('a session whose stored state is damaged is closed, and the others outlive 
 test('strangers are refused', async () => {
   expect((await call('POST', '/sessions/new', '{}', 'wrong')).json().errorCode).toBe('unauthorized');
   expect((await call('POST', '/sessions/new', '{}', 'secret', '0'.repeat(32))).statusCode).toBe(404);
-  const foreign = { origin: 'http://evil.test', host: '127.0.0.1' };
-  const cross = await server.inject({ method: 'POST', url: '/demo/api/sessions/new', headers: foreign });
-  expect(cross.statusCode).toBe(401);
-  const own = { origin: 'http://127.0.0.1', host: '127.0.0.1' };
-  const same = await server.inject({ method: 'POST', url: '/demo/api/sessions/new', headers: own });
-  expect(same.statusCode).toBe(201);
+});
+
+test("the demo's API needs the token of its link, however local a request looks", async () => {
+  const demoCall = (headers: Record<string, string>, url = '/demo/api/sessions/new') =>
+    server.inject({ method: 'POST', url, headers });
+  const authorization = `Bearer ${access.token}`;
+  for (const headers of [
+    {},
+    { host: '127.0.0.1:8080' },
+    { host: '127.0.0.1', origin: 'http://127.0.0.1' },
+    { host: '127.0.0.1', 'x-forwarded-for': '192.0.2.1' },
+    { authorization: 'Bearer secret' },
+    { authorization: `Bearer ${access.token}0` },
+  ])
+    expect((await demoCall(headers as Record<string, string>)).statusCode).toBe(401);
+  const made = await demoCall({ authorization });
+  expect(made.statusCode).toBe(201);
+  // Its sessions are no app's of the account, and it sees none of those.
+  expect((await call('GET', `/sessions/${made.json().sessionId}`)).statusCode).toBe(410);
+  const own = (await call('POST', '/sessions/new', '{}')).json().sessionId;
+  const look = await server.inject({ url: `/demo/api/sessions/${own}`, headers: { authorization } });
+  expect(look.statusCode).toBe(410);
 });
 
 test('preflights need no secret', async () => {

@@ -12,12 +12,21 @@ import type { Sessions } from '../session/sessions.ts';
 import type { Turn } from '../turn/index.ts';
 import { addAccountApi } from './accountApi.ts';
 import { bearer } from './bearer.ts';
+import type { Certificate } from './certificate.ts';
 import { addConnectionApi } from './connectionApi.ts';
-import { demo } from './demo.ts';
+import { type DemoAccess, demo } from './demo.ts';
 import { docs } from './docs.ts';
 import { connectionReply, errorReply, pathReply } from './errors.ts';
+import { type Deadlines, openListener } from './listener.ts';
 import { addMetrics } from './metrics.ts';
 import { rateLimit } from './rateLimit.ts';
+import {
+  type ConnectionLimits,
+  defaultConnectionLimits,
+  limitConnections,
+  nestsTooDeep,
+  refuseUnknown,
+} from './strangers.ts';
 import { addTurnApi } from './turnApi.ts';
 
 const { version } = createRequire(import.meta.url)('@switchyard/contract/package.json') as {
@@ -28,9 +37,14 @@ export interface ServerParts {
   readonly sessions: Sessions;
   readonly store: Store;
   readonly log: Log;
-  readonly host: string;
   /** Absent: no demo page. */
-  readonly demoDir: string | undefined;
+  readonly demo?: { readonly directory: string; readonly access: DemoAccess } | undefined;
+  /** Absent: plain HTTP. */
+  readonly certificate?: Certificate;
+  /** Absent: those of `listener.ts`. */
+  readonly deadlines?: Deadlines;
+  /** Absent: from the descriptors that the process may have. */
+  readonly connections?: ConnectionLimits;
   /** Absent: no STUN and TURN. */
   readonly turn?: Turn;
   /** For one session; the contract's where absent. */
@@ -50,16 +64,18 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     return503OnClosing: false,
     frameworkErrors: pathReply,
     clientErrorHandler: connectionReply,
+    serverFactory: (handler) => openListener(handler, parts.certificate, parts.deadlines),
   });
   app.setErrorHandler(errorReply(log));
-  app.setNotFoundHandler(() => {
-    throw problem('not_found', 'There is no such operation; look at method and path.');
-  });
+  limitConnections(app.server, parts.connections ?? defaultConnectionLimits());
+  refuseUnknown(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     if (body.length === 0) return done(null, undefined);
+    const text = body.toString();
+    if (nestsTooDeep(text)) return done(problem('decoding_error', 'The body nests too deep.'));
     try {
-      done(null, JSON.parse(body.toString()));
+      done(null, JSON.parse(text));
     } catch {
       done(problem('decoding_error', "The body isn't JSON."));
     }
@@ -82,17 +98,21 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     );
   });
   const limit = rateLimit(parts.requestsPerSecond ?? limits.requestsPerSecond, sessions.clock.now);
-  if (parts.metrics !== undefined) addMetrics(app, parts.metrics);
-  await app.register(async (api) => {
-    await api.register(cors, {
-      origin: true,
-      methods: ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
-      strictPreflight: false,
-    });
-    const appOf = (request: FastifyRequest): string => authorize(request, store);
-    addConnectionApi(api, { prefix: '/v1/apps/:appId', sessions, appOf, limit });
-    if (parts.turn !== undefined) addTurnApi(api, store, parts.turn);
-  });
+  if (parts.metrics !== undefined) addMetrics(app, parts.metrics, store);
+  const appOf = (request: FastifyRequest): string => authorize(request, store);
+  // Pages may call what is below /v1, and nothing else.
+  await app.register(
+    async (api) => {
+      await api.register(cors, {
+        origin: true,
+        methods: ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'],
+        strictPreflight: false,
+      });
+      addConnectionApi(api, { prefix: '/apps/:appId', sessions, appOf, limit });
+      if (parts.turn !== undefined) addTurnApi(api, store, parts.turn);
+    },
+    { prefix: '/v1' },
+  );
   await app.register(async (api) =>
     addAccountApi(api, {
       store,
@@ -107,10 +127,7 @@ export async function buildServer(parts: ServerParts): Promise<FastifyInstance> 
     }),
   );
   await app.register(docs, { version });
-  if (parts.demoDir !== undefined)
-    await app.register(
-      demo({ directory: parts.demoDir, appId: store.firstAppId, host: parts.host, sessions, store, limit }),
-    );
+  if (parts.demo !== undefined) await app.register(demo({ ...parts.demo, sessions, limit }));
   return app;
 }
 

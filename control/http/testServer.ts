@@ -11,7 +11,9 @@ import { type Clock, systemClock } from '../session/clock.ts';
 import { openSessions } from '../session/sessions.ts';
 import { readTurnConfig, turnSettings } from '../turn/config.ts';
 import { openTurn } from '../turn/index.ts';
+import type { Deadlines } from './listener.ts';
 import { buildServer } from './server.ts';
+import type { ConnectionLimits } from './strangers.ts';
 
 export interface Reply {
   readonly status: number;
@@ -23,7 +25,10 @@ export interface Reply {
 export interface TestServer {
   readonly store: Store;
   readonly appId: string;
+  readonly appSecret: string;
   readonly accountToken: string;
+  /** Listens on loopback, and says on which port. */
+  readonly listen: () => Promise<number>;
   readonly dataDir: string;
   readonly fake: FakeEngine;
   /** Below the app, with its secret; `body` is sent as JSON. */
@@ -39,6 +44,8 @@ export interface TestServer {
 const appSecret = 'secret';
 
 export interface TestServerOptions {
+  readonly deadlines?: Deadlines;
+  readonly connections?: ConnectionLimits;
   readonly requestsPerSecond?: number;
   readonly clock?: Clock;
 }
@@ -64,12 +71,20 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   };
   const engine = superviseEngine({ ...nothing, socketPath, dataDir, log, onEvent, onSnapshot });
   await engine.start();
-  const host = '127.0.0.1';
   // Credentials need no running TURN server.
   const surroundings = { dataDir, listen: ['192.0.2.1', '2001:db8::1'], announce: [], binaryDir: '/nowhere' };
   const config = readTurnConfig(readSettings({}, turnSettings), surroundings);
   const turn = await openTurn({ config, log, media: () => [], now: clock.now });
-  const parts = { sessions, store, log, host, demoDir: undefined, requestsPerSecond, turn };
+  const { deadlines, connections } = options;
+  const parts = {
+    sessions,
+    store,
+    log,
+    requestsPerSecond,
+    turn,
+    ...(deadlines === undefined ? {} : { deadlines }),
+    ...(connections === undefined ? {} : { connections }),
+  };
   const server = await buildServer(parts);
 
   async function send(method: string, url: string, token: string, body?: unknown): Promise<Reply> {
@@ -88,7 +103,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   return {
     store,
     appId: store.firstAppId,
+    appSecret,
     accountToken,
+    async listen() {
+      await server.listen({ host: '127.0.0.1', port: 0 });
+      const address = server.server.address();
+      return typeof address === 'object' && address !== null ? address.port : 0;
+    },
     dataDir,
     fake,
     call,

@@ -15,7 +15,8 @@ import { addRoutes, type CheckedRequest } from './routes.ts';
 /** Adds the credentials of TURN keys. */
 export function addTurnApi(app: FastifyInstance, store: Store, turn: Turn): void {
   addRoutes(app, {
-    prefix: turnArea.prefix.replaceAll(/\{(\w+)\}/g, ':$1'),
+    // The server adds /v1.
+    prefix: turnArea.prefix.replace(/^\/v1/, '').replaceAll(/\{(\w+)\}/g, ':$1'),
     operations: turnOperations,
     admit: (request) => authorize(request, store),
     run: (name, request) => handlers[name as keyof typeof handlers](turn, request),

@@ -1,9 +1,8 @@
 /** What operators measure, in Prometheus' text format. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { isLoopback } from '../config.ts';
 
-/** Who may read the figures: this host's own programs, everyone who reaches the port, nobody. */
-export type MetricsAccess = 'local' | 'all' | 'off';
+/** Who may read the figures: who has the account's API token, everyone who reaches the port, nobody. */
+export type MetricsAccess = 'token' | 'all' | 'off';
 
 export interface MetricsOptions {
   readonly access: MetricsAccess;
@@ -99,15 +98,4 @@ export function openMetrics(options: MetricsOptions): Metrics {
       return registry.metrics();
     },
   };
-}
-
-/** Whether a request comes from this host itself: neither through a proxy nor from a page with a rebound name. */
-export function isLocalRequest(
-  remoteAddress: string | undefined,
-  headers: Readonly<Record<string, unknown>>,
-): boolean {
-  const address = (remoteAddress ?? '').replace(/^::ffff:/, '');
-  const name = String(headers.host ?? '').replace(/:\d+$/, '');
-  const proxied = 'forwarded' in headers || 'x-forwarded-for' in headers;
-  return isLoopback(address) && isLoopback(name) && !proxied;
 }

@@ -58,7 +58,7 @@ test('one click sends and receives, and a second tab watches and chats', async (
   const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
-  await page.goto(`${switchyard.origin}/demo/`);
+  await page.goto(switchyard.demoLink());
   await page.getByRole('button', { name: 'Start camera and microphone' }).click();
   expect(await receivedFigures(page)).toMatch(/AEAD_AES_(128|256)_GCM/);
   const link = await page.locator('#shareLink').evaluate((anchor: HTMLAnchorElement) => anchor.href);
@@ -89,7 +89,8 @@ test('one click sends and receives, and a second tab watches and chats', async (
   await second.getByText('You can only read').waitFor();
   expect(await second.getByLabel('Message').isDisabled()).toBe(true);
 
-  const client = createClient({ baseUrl: switchyard.api, secret: switchyard.secret });
+  const demo = new URL(switchyard.demoLink());
+  const client = createClient({ baseUrl: `${demo.origin}/demo/api`, secret: demo.hash.slice(1) });
   const publisher = new URL(link).searchParams.get('pull') ?? '';
   const { dataChannels } = await client.getSession(publisher);
   const chat = dataChannels.find(({ dataChannelName }) => dataChannelName === 'chat');
@@ -100,7 +101,9 @@ test('one click sends and receives, and a second tab watches and chats', async (
 
 test('a session that is gone is said in words', async () => {
   const page = await browser.newPage();
-  await page.goto(`${switchyard.origin}/demo/?pull=${'0'.repeat(32)}&tracks=camera`);
+  const link = new URL(switchyard.demoLink());
+  link.search = `pull=${'0'.repeat(32)}&tracks=camera`;
+  await page.goto(link.href);
   await page.getByRole('button', { name: /Pull the other tab/ }).click();
   await until(
     'an error in words',
@@ -108,4 +111,11 @@ test('a session that is gone is said in words', async () => {
     (text) => /session/i.test(text),
   );
   expect(await page.getByRole('button', { name: /Pull the other tab/ }).isEnabled()).toBe(true);
+});
+
+test('without the token of the link the page says what to do', async () => {
+  const page = await browser.newPage();
+  await page.goto(`${switchyard.origin}/demo/`);
+  await page.getByRole('button', { name: 'Start camera and microphone' }).click();
+  await page.getByText('Open the demo by the link that the server printed').waitFor();
 });

@@ -28,6 +28,8 @@ export interface Switchyard {
   /** Of the first one. */
   readonly mediaPort: number;
   readonly log: () => string;
+  /** The link to the demo page, as the start printed it. */
+  readonly demoLink: () => string;
   readonly enginePids: () => number[];
   /** Ends control without a chance to say goodbye; the engine goes on. */
   readonly killControl: () => Promise<void>;
@@ -75,6 +77,7 @@ export async function startSwitchyard(
         SWITCHYARD_ACCOUNT_ID: accountId,
         SWITCHYARD_ACCOUNT_TOKEN: accountToken,
         SWITCHYARD_TURN: 'off',
+        SWITCHYARD_METRICS: 'all',
         SWITCHYARD_LOG_LEVEL: 'debug',
         ...settings,
       },
@@ -92,7 +95,7 @@ export async function startSwitchyard(
       async () => {
         if (child.exitCode !== null)
           throw new Error(`control ended with ${child.exitCode}:\n${log}${engineLog(dataDir)}`);
-        return /Switchyard is ready/.test(log) && (await answers(origin));
+        return /Switchyard is ready/.test(log);
       },
       (answer) => answer,
     );
@@ -146,6 +149,7 @@ export async function startSwitchyard(
     mediaPorts,
     mediaPort,
     log: () => log,
+    demoLink: () => /^ {2}Demo +(\S+)$/m.exec(log)?.[1] ?? '',
     enginePids,
     killControl,
     signalControl,
@@ -158,15 +162,6 @@ export async function startSwitchyard(
 function engineLog(dataDir: string): string {
   const file = join(dataDir, 'engine.log');
   return existsSync(file) ? `engine.log:\n${readFileSync(file, 'utf8')}` : 'There is no engine.log.';
-}
-
-async function answers(origin: string): Promise<boolean> {
-  try {
-    await fetch(origin);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The engine outlives control, so it is found by the data directory that it was started with. */

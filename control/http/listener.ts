@@ -1,0 +1,34 @@
+/** The HTTP server below Fastify: with TLS or without, with deadlines for everybody. */
+import { createServer as createPlain, type RequestListener, type Server } from 'node:http';
+import { createServer as createTls } from 'node:https';
+import type { Certificate } from './certificate.ts';
+
+/** In milliseconds: for all of a request, for its headers, and for a connection on which nothing happens. */
+const DEADLINES = { request: 30_000, headers: 15_000, idle: 60_000, check: 5_000 } as const;
+
+export type Deadlines = { readonly [Name in keyof typeof DEADLINES]: number };
+
+/** Makes the server; the caller listens. Without a certificate it speaks plain HTTP. */
+export function openListener(
+  handler: RequestListener,
+  certificate?: Certificate,
+  deadlines: Deadlines = DEADLINES,
+): Server {
+  const options = {
+    requestTimeout: deadlines.request,
+    headersTimeout: deadlines.headers,
+    keepAliveTimeout: deadlines.idle,
+    connectionsCheckingInterval: deadlines.check,
+  };
+  const server =
+    certificate === undefined
+      ? createPlain(options, handler)
+      : createTls({ ...options, ...certificate.current(), minVersion: 'TLSv1.2' }, handler);
+  server.setTimeout(deadlines.idle);
+  certificate?.onChange((pair) => {
+    if ('setSecureContext' in server && typeof server.setSecureContext === 'function')
+      server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
+  });
+  server.on('close', () => certificate?.stop());
+  return server;
+}
