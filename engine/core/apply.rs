@@ -197,6 +197,8 @@ impl Engine {
         self.by_ufrag.remove(&transport.settings().local.ufrag);
         session.addresses.clear(key, &mut self.by_address);
         self.outlets.release(&std::mem::take(&mut session.outlet));
+        self.checks
+            .forget(&std::mem::take(&mut session.awaited_checks));
         self.begin_keys(key);
         // SCTP runs inside DTLS (RFC 8261): the next DTLS association carries another SCTP association.
         self.sessions[key].data = None;

@@ -102,6 +102,8 @@ impl Engine {
         let end = header_len + EMPTY.len();
         slot[header_len..end].copy_from_slice(&EMPTY);
         let protected = sender.protect_rtp(slot, end, header_len, index)?;
+        #[cfg(test)]
+        sender.note_sent(&slot[..protected], index);
         outbox.commit(path.socket, path.remote, protected);
         session.transport_sequence = number.wrapping_add(1);
         session.pacer.extra_sent(protected as u16);

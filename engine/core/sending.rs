@@ -178,6 +178,8 @@ pub(super) fn send(
         // Something else than was sent under this nonce.
         return Err(Discard::NotProtected);
     }
+    #[cfg(test)]
+    sender.note_sent(&slot[..protected], index);
     outbox.commit_near(&mut session.chain, path.socket, path.remote, protected);
     let size = protected as u16;
     if is_first {

@@ -5,12 +5,13 @@ use super::transform::{Kind, RTCP_CLEAR_LEN, Transform};
 use super::{Master, Profile};
 use crate::wire::{read_u32, rtp::Header};
 use foldhash::fast::RandomState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
-/// Sources whose replay windows are kept per context, each for RTP and RTCP.
+/// Sources with a window per context, each for RTP and RTCP.
 const MAX_STREAMS: usize = 256;
-/// Further sources of which only the highest index is kept.
-const MAX_FORGOTTEN: usize = 4096;
+/// Sources of which nothing but the highest index is remembered. A peer that uses more under the same keys is not heard on
+/// further ones: what somebody repeats of a source that is forgotten could not be told from what is new.
+const MAX_SILENT: usize = 16_384;
 /// Indices have 48 bits.
 const MAX_INDEX: u64 = (1 << 48) - 1;
 
@@ -19,7 +20,7 @@ const MAX_INDEX: u64 = (1 << 48) - 1;
 pub enum Rejected {
     /// It cannot hold a header and a tag.
     TooShort,
-    /// It was accepted before or is too old to tell, RFC 3711 section 3.3.2.
+    /// It was accepted before or nobody can tell, RFC 3711 section 3.3.2.
     Replayed,
     /// Its tag is wrong, or it is RTCP that is not encrypted.
     NotAuthentic,
@@ -38,23 +39,38 @@ pub struct Receiver {
     rtcp_streams: Streams<2>,
 }
 
-/// The replay windows of sources. A peer that adds and closes tracks uses more sources than there are windows. Then the
-/// source that is longest silent loses its window. Its highest index stays, so that its old packets are not accepted again.
+/// The replay windows of sources. Whoever adds and closes tracks uses more sources than have windows: then the one that is
+/// longest silent loses its window.
 #[derive(Debug, Default)]
 struct Streams<const WORDS: usize> {
     windows: HashMap<u32, Stream<WORDS>, RandomState>,
-    /// The highest index of each source without a window.
-    forgotten: HashMap<u32, u64, RandomState>,
-    /// The sources in `forgotten`, the longest forgotten first.
-    forgotten_order: VecDeque<u32>,
+    /// The highest indices of sources without a window: what they send next is newer.
+    silent: Silent,
     turns: u64,
 }
+
+#[derive(Debug, Default)]
+struct Silent(HashMap<u32, u64, RandomState>);
 
 #[derive(Debug)]
 struct Stream<const WORDS: usize> {
     window: Window<WORDS>,
     /// The turn of its newest packet among all.
     newest: u64,
+}
+
+impl Silent {
+    /// The highest index of a source without a window; none where the source is new.
+    ///
+    /// # Errors
+    /// No further source can be remembered.
+    fn highest(&self, ssrc: u32) -> Result<Option<u64>, Rejected> {
+        let highest = self.0.get(&ssrc).copied();
+        if highest.is_none() && self.0.len() >= MAX_SILENT {
+            return Err(Rejected::Replayed);
+        }
+        Ok(highest)
+    }
 }
 
 impl<const WORDS: usize> Streams<WORDS> {
@@ -69,30 +85,20 @@ impl<const WORDS: usize> Streams<WORDS> {
     fn begin(&mut self, ssrc: u32, index: u64, newest: u64) {
         if self.windows.len() == MAX_STREAMS {
             let silent = self.windows.iter().min_by_key(|(_, stream)| stream.newest);
-            if let Some(&silent) = silent.map(|(ssrc, _)| ssrc) {
-                self.forget(silent);
+            if let Some((&silent, stream)) = silent {
+                self.silent.0.insert(silent, stream.window.highest());
+                self.windows.remove(&silent);
             }
         }
-        if self.forgotten.remove(&ssrc).is_some() {
-            self.forgotten_order.retain(|&other| other != ssrc);
-        }
-        let window = Window::starting_at(index);
-        self.windows.insert(ssrc, Stream { window, newest });
-    }
-}
-
-impl<const WORDS: usize> Streams<WORDS> {
-    fn forget(&mut self, ssrc: u32) {
-        let Some(stream) = self.windows.remove(&ssrc) else {
-            return;
+        let window = match self.silent.0.remove(&ssrc) {
+            Some(highest) => {
+                let mut window = Window::after(highest);
+                window.accept(index);
+                window
+            }
+            None => Window::starting_at(index),
         };
-        if self.forgotten_order.len() == MAX_FORGOTTEN
-            && let Some(oldest) = self.forgotten_order.pop_front()
-        {
-            self.forgotten.remove(&oldest);
-        }
-        self.forgotten.insert(ssrc, stream.window.highest());
-        self.forgotten_order.push_back(ssrc);
+        self.windows.insert(ssrc, Stream { window, newest });
     }
 }
 
@@ -130,10 +136,7 @@ impl Receiver {
             return Err(Rejected::TooShort);
         }
         let turn = self.rtp_streams.turn();
-        let Streams {
-            windows, forgotten, ..
-        } = &mut self.rtp_streams;
-        let known = windows.get_mut(&header.ssrc);
+        let known = self.rtp_streams.windows.get_mut(&header.ssrc);
         let index = match &known {
             Some(Stream { window, .. }) => {
                 let index = estimate_index(window.highest(), header.sequence_number);
@@ -141,8 +144,8 @@ impl Receiver {
                     .filter(|index| window.is_fresh(*index))
                     .ok_or(Rejected::Replayed)?
             }
-            None => match forgotten.get(&header.ssrc) {
-                Some(&highest) => estimate_index(highest, header.sequence_number)
+            None => match self.rtp_streams.silent.highest(header.ssrc)? {
+                Some(highest) => estimate_index(highest, header.sequence_number)
                     .filter(|&index| index > highest)
                     .ok_or(Rejected::Replayed)?,
                 None => u64::from(header.sequence_number),
@@ -170,14 +173,13 @@ impl Receiver {
         }
         let index = self.rtcp.rtcp_index(packet).ok_or(Rejected::NotAuthentic)?;
         let turn = self.rtcp_streams.turn();
-        let forgotten = self.rtcp_streams.forgotten.get(&ssrc);
-        if forgotten.is_some_and(|highest| u64::from(index) <= *highest) {
-            return Err(Rejected::Replayed);
-        }
         let known = self.rtcp_streams.windows.get_mut(&ssrc);
-        if let Some(Stream { window, .. }) = &known
-            && !window.is_fresh(u64::from(index))
-        {
+        let is_fresh = match &known {
+            Some(Stream { window, .. }) => window.is_fresh(u64::from(index)),
+            None => (self.rtcp_streams.silent.highest(ssrc)?)
+                .is_none_or(|highest| u64::from(index) > highest),
+        };
+        if !is_fresh {
             return Err(Rejected::Replayed);
         }
         let len = self

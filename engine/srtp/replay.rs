@@ -21,6 +21,14 @@ impl<const WORDS: usize> Window<WORDS> {
         window
     }
 
+    /// A window in which all up to `highest` may have been accepted.
+    pub(super) fn after(highest: u64) -> Self {
+        Self {
+            highest,
+            seen: [u64::MAX; WORDS],
+        }
+    }
+
     /// The highest accepted index.
     pub(super) fn highest(&self) -> u64 {
         self.highest

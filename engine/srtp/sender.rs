@@ -12,6 +12,8 @@ pub struct Sender {
     rtp: Transform,
     rtcp: Transform,
     rtcp_index: u32,
+    #[cfg(test)]
+    sent: Option<super::nonces::Sent>,
 }
 
 impl Sender {
@@ -21,6 +23,8 @@ impl Sender {
             rtp: Transform::new(profile, master, Kind::Rtp),
             rtcp: Transform::new(profile, master, Kind::Rtcp),
             rtcp_index: 0,
+            #[cfg(test)]
+            sent: None,
         }
     }
 
@@ -47,6 +51,20 @@ impl Sender {
         index: u64,
     ) -> Option<usize> {
         self.rtp.seal_rtp_from(packet, header_len, payload, index)
+    }
+
+    /// From now on two different packets under one nonce are a panic.
+    #[cfg(test)]
+    pub fn watch_nonces(&mut self) {
+        self.sent = Some(super::nonces::Sent::default());
+    }
+
+    /// A packet that it has protected leaves.
+    #[cfg(test)]
+    pub fn note_sent(&self, packet: &[u8], index: u64) {
+        if let Some(sent) = &self.sent {
+            sent.note(packet, index);
+        }
     }
 
     /// Has what protecting the next packet needs fetched.

@@ -248,19 +248,73 @@ fn the_rollover_counter_follows_wraps_and_reordering() {
     }
 }
 
-/// Who adds and closes tracks for as long as a session lives uses more sources than are remembered at once.
+/// Who adds and closes tracks for as long as a session lives uses more sources than have windows at once.
 #[test]
-fn of_more_streams_than_are_remembered_the_one_that_is_longest_silent_is_forgotten() {
+fn of_more_streams_than_have_windows_none_is_accepted_twice() {
     let (sender, mut receiver) = pair(Profile::AeadAes128Gcm);
     let running = protected(&sender, 0, 1);
     assert!(receive(&mut receiver, &running).is_ok());
+    let mut old = Vec::new();
     for ssrc in 1..1000 {
-        let first = protected(&sender, ssrc, 1);
+        let late = protected(&sender, ssrc, 1);
+        let first = protected(&sender, ssrc, 2);
         assert!(receive(&mut receiver, &first).is_ok());
         assert_eq!(receive(&mut receiver, &first), Err(Rejected::Replayed));
         let next = protected(&sender, 0, 1 + u64::from(ssrc));
         assert!(receive(&mut receiver, &next).is_ok());
         assert_eq!(receive(&mut receiver, &running), Err(Rejected::Replayed));
+        old.extend([first, late]);
+    }
+    assert!(receiver.streams() <= 256);
+    for old in &old[..1000] {
+        assert_eq!(receive(&mut receiver, old), Err(Rejected::Replayed));
+    }
+    // It is heard again where it goes on, past a turn of its numbers too.
+    for index in [3, 30_000, 60_000, 70_000] {
+        let next = protected(&sender, 1, index);
+        assert!(receive(&mut receiver, &next).is_ok(), "{index}");
+        for old in [&next, &old[0], &old[1]] {
+            assert!(receive(&mut receiver, old).is_err(), "{index}");
+        }
+        for ssrc in 2000..2300 {
+            let other = protected(&sender, ssrc, index);
+            assert!(receive(&mut receiver, &other).is_ok());
+        }
+    }
+}
+
+#[test]
+fn of_more_streams_than_have_windows_no_report_is_accepted_twice() {
+    let (mut sender, mut receiver) = pair(Profile::AeadAes128Gcm);
+    let mut report = |ssrc: u32| {
+        let mut packet = vec![0x80, 201, 0, 1];
+        packet.extend(ssrc.to_be_bytes());
+        sender.protect_rtcp(&mut packet).unwrap();
+        packet
+    };
+    let reports: Vec<_> = (0..1000).map(&mut report).collect();
+    for packet in &reports {
+        assert!(receiver.unprotect_rtcp(&mut packet.clone()).is_ok());
+    }
+    for packet in &reports {
+        let again = receiver.unprotect_rtcp(&mut packet.clone());
+        assert_eq!(again, Err(Rejected::Replayed));
+    }
+    assert!(receiver.unprotect_rtcp(&mut report(0)).is_ok());
+}
+
+/// What cannot be remembered is not heard: nobody could tell whether it is repeated.
+#[test]
+fn a_peer_of_too_many_streams_is_heard_on_those_that_it_has() {
+    let (sender, mut receiver) = pair(Profile::AeadAes128Gcm);
+    let heard = (0..20_000)
+        .filter(|&ssrc| receive(&mut receiver, &protected(&sender, ssrc, 1)).is_ok())
+        .count();
+    assert_eq!(heard, 16_384 + 256);
+    for ssrc in [0, 16_000] {
+        let next = protected(&sender, ssrc, 2);
+        assert!(receive(&mut receiver, &next).is_ok());
+        assert_eq!(receive(&mut receiver, &next), Err(Rejected::Replayed));
     }
 }
 
@@ -292,6 +346,9 @@ fn what_a_source_sent_before_it_lost_its_window_is_not_accepted_again() {
     assert!(receive(&mut receiver, &next).is_ok());
     assert_eq!(receive(&mut receiver, &next), Err(Rejected::Replayed));
     assert!(receive(&mut receiver, &protected(&sender, 0, 65_650)).is_ok());
+    for packet in &kept {
+        assert!(receive(&mut receiver, packet).is_err());
+    }
     let mut next = protected_rtcp(&mut sender, 0);
     assert!(receiver.unprotect_rtcp(&mut next).is_ok());
 }

@@ -336,3 +336,29 @@ fn tables_that_cannot_be_are_refused() {
         table.data_channels[0].max_lifetime_ms = Some(0);
     });
 }
+
+/// The peer stops all that it had, and begins with a connection and an association of its own again.
+#[test]
+fn channels_go_on_over_another_transport_of_the_session() {
+    let mut lab = Laboratory::new();
+    let mut publisher = DataPeer::join(&mut lab, "publisher", &[channel(3, publication())]);
+    let mut first = DataPeer::join(&mut lab, "first", &[channel(4, subscription(3))]);
+    for (round, text) in ["a", "b", "c"].into_iter().enumerate() {
+        publisher.text(3, text);
+        run(&mut lab, &mut [&mut publisher, &mut first], MOMENT);
+        assert_eq!(first.texts(4), [text]);
+        let moved = if round == 0 {
+            &mut first
+        } else {
+            &mut publisher
+        };
+        lab.begin_transport(moved.index);
+        *moved = DataPeer::connect(&mut lab, moved.index);
+    }
+    let news = lab.channel_news("first", 4);
+    assert!(
+        !news
+            .iter()
+            .any(|&(state, _)| state == i32::from(State::Closed))
+    );
+}

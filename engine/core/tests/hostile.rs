@@ -28,6 +28,7 @@ impl Bystanders {
         let publisher = lab.join("bystander", |table| {
             table.publications.push(peer::publication(Codec::Opus));
         });
+        lab.watch_nonces(publisher);
         let viewer = lab.join("viewer", |table| {
             table.subscriptions.push(proto::Subscription {
                 publisher_session_id: "bystander".into(),
@@ -35,6 +36,7 @@ impl Bystanders {
                 ..peer::subscription()
             });
         });
+        lab.watch_nonces(viewer);
         Bystanders {
             publisher,
             viewer,

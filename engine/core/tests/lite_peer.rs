@@ -471,8 +471,11 @@ fn transports_that_come_and_go_use_up_no_sockets() {
         let transport = table.transport.as_mut().unwrap();
         transport.local_ufrag = format!("our-{round}");
         lab.apply(table.clone()).unwrap();
+        lab.advance(Duration::from_millis(500), silence);
+        assert!(!lab.engine.checks.is_empty());
         table.transport = None;
         lab.apply(table).unwrap();
+        assert!(lab.engine.checks.is_empty());
     }
     assert_eq!(lab.engine.config.sockets.len(), 1);
 }

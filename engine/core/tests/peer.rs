@@ -263,6 +263,14 @@ impl Laboratory {
         self.peers[index].datagrams = Some(HashMap::new());
     }
 
+    /// The engine's keys towards the peer protect no two different packets under one nonce from now on, or the test fails.
+    pub fn watch_nonces(&mut self, index: usize) {
+        let session = self.engine.by_id[self.peers[index].name];
+        let transport = self.engine.sessions[session].transport.as_mut();
+        let keys = transport.and_then(|transport| transport.keys.as_mut());
+        keys.expect("connected").sender.watch_nonces();
+    }
+
     /// Gives a datagram to the engine as if the peer had sent it.
     pub fn deliver(&mut self, index: usize, datagram: &[u8]) {
         let source = self.peers[index].address;

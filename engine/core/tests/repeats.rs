@@ -186,3 +186,67 @@ fn feedback_on_the_stream_of_retransmissions_is_not_taken_for_feedback_on_the_me
     lab.advance(Duration::from_millis(50));
     assert_eq!(lab.feedback(publisher).pli, asked + 1);
 }
+
+/// Repeats hold what the publisher's header extensions mean now, and the packet left as they meant before.
+#[test]
+fn no_repeat_leaves_that_is_another_packet_since_header_extensions_changed() {
+    const LEVEL: [proto::HeaderExtensionKind; 1] = [proto::HeaderExtensionKind::AudioLevel];
+    let agreed = |id: u32, kinds: &[proto::HeaderExtensionKind]| {
+        let kinds = kinds.iter();
+        let each = kinds.map(|&kind| proto::HeaderExtension {
+            id,
+            kind: kind.into(),
+        });
+        each.collect::<Vec<_>>()
+    };
+    // Which of the two changes what it agreed on, and to what.
+    for (changes, changed) in [
+        ("publisher", agreed(4, &[])),
+        ("publisher", agreed(3, &LEVEL)),
+        ("subscriber", agreed(7, &[])),
+        ("subscriber", agreed(8, &LEVEL)),
+    ] {
+        let mut lab = Laboratory::new();
+        let publisher = lab.join("publisher", |table| {
+            table.publications.push(peer::publication(Codec::Opus));
+            table.transport.as_mut().unwrap().header_extensions = agreed(4, &LEVEL);
+        });
+        let subscriber = lab.join("subscriber", |table| {
+            let mut subscription = peer::subscription();
+            subscription.rtx_ssrc = None;
+            subscription.formats[0].rtx_payload_type = None;
+            table.subscriptions.push(subscription);
+            table.transport.as_mut().unwrap().header_extensions = agreed(7, &LEVEL);
+        });
+        lab.watch_nonces(subscriber);
+        let ask = |lab: &mut Laboratory, number: u16| {
+            let mut nack = Vec::new();
+            rtcp::push_receiver_report(&mut nack, 1, &[]);
+            rtcp::push_nack(&mut nack, 1, SUBSCRIBER_SSRC, &[number]);
+            let nack = lab.protect_rtcp(subscriber, nack);
+            lab.deliver_and_lose(subscriber, &nack)
+        };
+        lab.send_media(publisher, 1, 960, b"sound");
+        let first = lab.received(subscriber)[0].sequence_number;
+        assert!(ask(&mut lab, first).is_empty());
+        let level: &[(u8, &[u8])] = &[(4, &[0x85])];
+        let media = lab.protect_stream(publisher, PUBLISHER_SSRC, level, 2, 1920, b"sound");
+        let sent = lab.deliver_and_lose(publisher, &media);
+        assert_eq!(sent.len(), 1);
+        let who = if changes == "publisher" {
+            publisher
+        } else {
+            subscriber
+        };
+        let mut table = lab.table(who);
+        let before = table.clone();
+        table.transport.as_mut().unwrap().header_extensions = changed;
+        lab.request(peer::apply(table)).unwrap();
+        assert!(ask(&mut lab, first + 1).is_empty(), "by the {changes}");
+        // Nor does another one once they are as they were.
+        lab.request(peer::apply(before)).unwrap();
+        lab.advance(Duration::from_millis(100));
+        let again = ask(&mut lab, first + 1);
+        assert!(again.is_empty() || again == sent);
+    }
+}

@@ -16,7 +16,11 @@ const NAMES: [&str; 3] = ["publisher", "subscriber", "both"];
 const MID: u8 = 1;
 const RID: u8 = 2;
 const REPAIRED_RID: u8 = 3;
+const AUDIO_LEVEL: u8 = 4;
 const DESCRIPTOR: u8 = 6;
+const SEND_TIME: u8 = 7;
+const PLAYOUT_DELAY: u8 = 8;
+const ORIENTATION: u8 = 9;
 /// The publication's payload types.
 const FORMATS: [(u8, proto::Codec); 7] = [
     (96, proto::Codec::Vp8),
@@ -53,14 +57,28 @@ fn extensions() -> Vec<proto::HeaderExtension> {
         (REPAIRED_RID, Kind::RepairedRid),
         (TRANSPORT_WIDE, Kind::TransportWideCc),
         (DESCRIPTOR, Kind::DependencyDescriptor),
-        (7, Kind::AbsoluteSendTime),
-        (8, Kind::PlayoutDelay),
+        (SEND_TIME, Kind::AbsoluteSendTime),
+        (PLAYOUT_DELAY, Kind::PlayoutDelay),
+        (AUDIO_LEVEL, Kind::AudioLevel),
+        (ORIENTATION, Kind::VideoOrientation),
     ];
     let each = kinds.map(|(id, kind)| proto::HeaderExtension {
         id: id.into(),
         kind: kind.into(),
     });
     each.to_vec()
+}
+
+/// Some of them, which may have changed places: those of publishers change as well as those of subscribers.
+fn some_extensions(chance: &mut Chance) -> Vec<proto::HeaderExtension> {
+    let mut some = extensions();
+    some.retain(|_| !chance.one_in(5));
+    if some.len() > 1 && chance.one_in(3) {
+        let (one, other) = (chance.below(some.len()), chance.below(some.len()));
+        let kind = some[one].kind;
+        some[one].kind = std::mem::replace(&mut some[other].kind, kind);
+    }
+    some
 }
 
 fn video(chance: &mut Chance) -> proto::Publication {
@@ -152,8 +170,7 @@ impl World {
         if chance.one_in(3) {
             let transport = table.transport.as_mut().expect("a transport");
             // Those of publishers change as well as those of subscribers.
-            transport.header_extensions = extensions();
-            transport.header_extensions.retain(|_| !chance.one_in(5));
+            transport.header_extensions = some_extensions(chance);
             transport.mixed_header_extensions = chance.one_in(2);
         }
     }
@@ -167,6 +184,7 @@ impl World {
                 });
                 self.sessions[session] = Some(index);
                 self.labs[worker].take_repeats(index);
+                self.labs[worker].watch_nonces(index);
                 self.apply(session, index);
             }
             Some(_) if self.chance.one_in(10) => {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use is::stun::{StunMessage, TransId};
 use is::{DefaultSha1HmacProvider, Sha1HmacProvider};
 
-use super::{Laboratory, PASSWORD, Peer};
+use super::{Laboratory, PASSWORD, Peer, apply};
 use crate::dtls::{Dtls, DtlsEvent, Fingerprint, HashAlgorithm, Role};
-use crate::link::proto::event;
+use crate::link::proto::{self, event};
 use crate::srtp;
 use crate::transport::TCP;
 
@@ -31,6 +31,18 @@ impl Laboratory {
         let check = self.check(index, PASSWORD);
         self.deliver(index, &check);
         self.handshake(index);
+    }
+
+    /// The session's transport ends, and another one takes its place.
+    pub fn begin_transport(&mut self, index: usize) {
+        let table = self.table(index);
+        let without = proto::ApplySession {
+            transport: None,
+            ..table.clone()
+        };
+        self.request(apply(without)).expect("the table is right");
+        self.request(apply(table)).expect("the table is right");
+        self.begin_association(index, false);
     }
 
     /// The peer leaves its address for a connection from another one.

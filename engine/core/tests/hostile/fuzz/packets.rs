@@ -2,7 +2,8 @@
 
 use super::super::super::peer::TRANSPORT_WIDE;
 use super::super::super::{VP8_DELTA, VP8_KEY};
-use super::{DESCRIPTOR, MID, REPAIRED_RID, RID, RTX, World, worker_of};
+use super::{AUDIO_LEVEL, DESCRIPTOR, MID, ORIENTATION, PLAYOUT_DELAY};
+use super::{REPAIRED_RID, RID, RTX, World, worker_of};
 use crate::codec::dependency_descriptor::tests::l2t2_key;
 use crate::wire::rtcp::{self, ReportBlock};
 use crate::wire::rtp::HeaderWriter;
@@ -11,7 +12,7 @@ impl World {
     /// A payload that some format begins with, more or less, and its payload type, mostly.
     fn payload(&mut self) -> (u8, Vec<u8>) {
         let chance = &mut self.chance;
-        let templates: [(u8, &[u8]); 14] = [
+        let templates: [(u8, &[u8]); 16] = [
             (96, VP8_KEY),
             (96, VP8_KEY),
             (96, VP8_DELTA),
@@ -27,6 +28,9 @@ impl World {
                 &[0xaa, 0x80, 5, 0x01, 0x20, 0x48, 1, 0x40, 0, 0xf0, 1, 2, 3],
             ),
             (97, &[0xec, 0x80, 6, 0x23, 0x01, 1, 2, 3]),
+            // Sizes that do without each other: key frames of a small and of a large one.
+            (97, &[0xaf, 0x01, 0x00, 0x00, 0x20, 1, 2, 3]),
+            (97, &[0xad, 0x01, 0x02, 0x00, 1, 2, 3]),
             (98, &[0x18, 0x0a, 1, 2, 3, 4, 5, 6]),
             // A parameter set, and several in one packet.
             (99, &[0x67, 0x42, 0, 0x1f]),
@@ -106,6 +110,11 @@ impl World {
         if chance.one_in(2) {
             let number = (chance.next() as u16).to_be_bytes();
             writer.extension(TRANSPORT_WIDE, &number);
+        }
+        for id in [AUDIO_LEVEL, PLAYOUT_DELAY, ORIENTATION] {
+            if chance.one_in(3) {
+                writer.extension(id, &chance.bytes(3));
+            }
         }
         let header = writer.finish();
         packet.truncate(header);
