@@ -36,11 +36,6 @@ impl Engine {
         if wanted == had[0] && (wanted.is_some() || had[1].is_none()) {
             return;
         }
-        for key in [wanted, had[1]].into_iter().flatten() {
-            if let Some(encoding) = self.encodings.get_mut(key) {
-                encoding.bitrate.measure_unwatched(now);
-            }
-        }
         let rate = |key: EncodingKey| self.encodings.get(key).map(|e| e.bitrate.bits_per_second());
         subscription.aim(wanted);
         subscription.gives_way = wanted.and_then(rate) < had[1].and_then(rate);

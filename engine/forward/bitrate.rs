@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 /// A window shorter than this says nothing: a key frame would look like a rate.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(400);
 
-/// A window longer than this is one that nobody ends.
-const LONGEST_WINDOW: Duration = Duration::from_secs(2);
+/// Where nobody looks, a window ends with the first packet after this: later than with those who look each half second.
+const LONGEST_WINDOW: Duration = Duration::from_millis(600);
 
 /// The bit rate of one stream.
 pub struct Bitrate {
@@ -35,6 +35,12 @@ impl Bitrate {
         self.bytes += bytes as u64;
     }
 
+    /// Whether nobody has measured for so long that the next packet belongs to another window.
+    #[inline]
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= LONGEST_WINDOW
+    }
+
     /// Ends the window, where it was long enough.
     pub fn measure(&mut self, now: Instant) {
         let window = now.duration_since(self.since);
@@ -51,17 +57,6 @@ impl Bitrate {
         self.last = rate;
         self.bytes = 0;
         self.since = now;
-    }
-
-    /// Measures a stream whose windows nobody ends: then the average since the last look is its rate.
-    pub fn measure_unwatched(&mut self, now: Instant) {
-        let window = now.duration_since(self.since);
-        if window > LONGEST_WINDOW {
-            self.current = self.bytes * 8_000_000 / window.as_micros() as u64;
-            self.last = self.current;
-            self.bytes = 0;
-            self.since = now;
-        }
     }
 
     /// Bits a second; before the first window ended, what came so far as if it were all of one: it tells
@@ -94,19 +89,5 @@ mod tests {
             rate.measure(start + Duration::from_millis(ms));
             assert_eq!(rate.bits_per_second(), expected, "it must go on");
         }
-    }
-
-    #[test]
-    fn a_stream_that_nobody_watched_has_its_average_rate_and_not_all_its_bytes() {
-        let start = Instant::now();
-        let mut rate = Bitrate::new(start);
-        rate.add(1_250_000);
-        rate.measure_unwatched(start + Duration::from_secs(10));
-        assert_eq!(rate.bits_per_second(), 1_000_000);
-        rate.add(125_000);
-        rate.measure_unwatched(start + Duration::from_secs(11));
-        assert_eq!(rate.bits_per_second(), 1_000_000, "too early to tell");
-        rate.measure_unwatched(start + Duration::from_secs(20));
-        assert_eq!(rate.bits_per_second(), 100_000);
     }
 }

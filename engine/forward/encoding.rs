@@ -162,6 +162,9 @@ impl Encoding {
         }
         self.cache.insert(extended, packet, now);
         let size = packet.len() + SUBSCRIBERS_OVERHEAD;
+        if self.bitrate.is_overdue(now) {
+            self.measure(now);
+        }
         self.bitrate.add(size);
         let mut placement = self.layers.read(format.codec, payload, descriptor);
         if let Some(placement) = &mut placement {

@@ -141,3 +141,38 @@ fn a_new_source_whose_first_packet_is_of_another_size_takes_the_viewer_off_the_o
     assert_eq!(lab.engine.check(), Ok(()));
     lab.send_media(first, 2, 6000, VP8_DELTA);
 }
+
+/// The old picture gives way early to a cheaper one only; what has been there for longer is not dearer for that.
+#[test]
+fn an_old_picture_stays_until_the_key_frame_of_a_larger_one_that_began_later() {
+    let mut call = TwoPublishers::new();
+    let [old, new] = call.publishers;
+    let frame = |size: usize, key: bool| {
+        let mut payload = if key { VP8_KEY } else { VP8_DELTA }.to_vec();
+        payload.resize(size, 7);
+        payload
+    };
+    for sequence in 1..=900_u16 {
+        let time = u32::from(sequence) * 3000;
+        let payload = frame(100, sequence == 1);
+        call.lab.send_media(old, sequence, time, &payload);
+        if sequence > 840 {
+            let payload = frame(1000, sequence == 841);
+            call.lab.send_media(new, sequence, time, &payload);
+        }
+        if sequence % 60 == 0 {
+            for index in [old, new, call.subscriber] {
+                call.lab.check_again(index);
+            }
+        }
+        call.lab.advance(Duration::from_millis(33));
+    }
+    assert_eq!(call.lab.received(call.subscriber).len(), 900);
+    call.watch(1);
+    for (sequence, key) in [(901, true), (902, false)] {
+        let time = sequence * 3000;
+        let payload = frame(100, key);
+        call.lab.send_media(old, sequence as u16, time, &payload);
+    }
+    assert_eq!(call.lab.received(call.subscriber).len(), 2);
+}
