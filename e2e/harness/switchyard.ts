@@ -84,6 +84,7 @@ export async function startSwitchyard(
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     control = child;
+    const begin = log.length;
     const keep = (text: Buffer): void => {
       log += text.toString();
     };
@@ -95,7 +96,7 @@ export async function startSwitchyard(
       async () => {
         if (child.exitCode !== null)
           throw new Error(`control ended with ${child.exitCode}:\n${log}${engineLog(dataDir)}`);
-        return /Switchyard is ready/.test(log);
+        return log.includes('Switchyard is ready', begin);
       },
       (answer) => answer,
     );
