@@ -117,6 +117,7 @@ export async function startSwitchyard(
     if (child === undefined) return null;
     child.kill(signal);
     await ended(child);
+    log = '';
     return child.exitCode;
   };
 
