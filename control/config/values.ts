@@ -120,7 +120,7 @@ function distance(one: string, other: string): number {
 }
 
 /** With fewer characters a secret can be guessed, or found from its hash. */
-const LEAST_SECRET = 16;
+export const LEAST_SECRET = 16;
 
 /** A secret that an operator chose, or undefined where a random one is to be made. */
 export function secret<Name extends string>(values: SettingsReader<Name>, name: Name): string | undefined {
