@@ -40,7 +40,7 @@ export function acceptOffer(state: SessionState, offer: SessionDescription, endp
   let next: SessionState = peer === undefined ? state : withPeer(state, peer, endpoint);
   // Old m-lines first let go of what they used; then all numbers are learned, then m-lines are decided.
   for (const section of remote.media) {
-    if (isActive(section) && isRtp(section)) next = learnFormats(next, kindOf(section), section);
+    if (isActive(section) && isRtp(section)) next = learnFormats(next, section);
   }
   const transceivers: Transceiver[] = [];
   for (const [index, section] of remote.media.entries()) {
@@ -85,7 +85,7 @@ function acceptSection(
   if (!isActive(section) || !isRtp(section)) {
     return { state, transceiver: rejected(section, kept, mid, kind) };
   }
-  const offered = readFormats(kind, section);
+  const offered = readFormats(section);
   const usesOld = kept?.publication?.open === true || kept?.subscription?.open === true;
   const before = kept === undefined || !usesOld ? [] : formatsOf(state, kept);
   const stays = before.filter((format) => offered.some((other) => sameFormat(format, other)));

@@ -54,7 +54,7 @@ function agreedFeedback(
   const published = lines.flatMap((line, index) => {
     const section = media[index];
     if (line.publication?.open !== true || line.kind === 'application' || section === undefined) return [];
-    return readFormats(line.kind, section);
+    return readFormats(section);
   });
   return formats.map((format) => {
     const wanted = published.find((other) => sameFormat(format, other))?.feedback;
@@ -78,7 +78,7 @@ function answered(state: SessionState, line: Transceiver, section: MediaSection)
     return line;
   }
   if (line.kind === 'application') return line;
-  const accepted = isActive(section) && isRtp(section) ? readFormats(line.kind, section) : [];
+  const accepted = isActive(section) && isRtp(section) ? readFormats(section) : [];
   const formats = agreedFormats(state, line, accepted);
   if (formats.length === 0) return stopped(line);
   const numbers = formats.map((format) => format.payloadType);

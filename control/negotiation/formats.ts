@@ -1,6 +1,7 @@
 import type { MediaSection, RtpFormat } from '../sdp/description.ts';
-import { type Codec, type Offered, parameters, sameValues } from './codecs/codec.ts';
+import type { Codec, Offered } from './codecs/codec.ts';
 import { CODECS, codecOf, findCodec } from './codecs/index.ts';
+import { isSameVariant, parametersOf, spellingOf } from './codecs/variant.ts';
 import type { Feedback, Format, MediaKind } from './media.ts';
 import { refuse } from './refusal.ts';
 import type { SessionState } from './state.ts';
@@ -33,12 +34,22 @@ export function describeFormat(format: Format): RtpFormat[] {
   return [main, rtx];
 }
 
-/** The section's formats that the table has, in its order. */
-export function readFormats(kind: MediaKind, section: MediaSection): Format[] {
+const read = new WeakMap<MediaSection, readonly Format[]>();
+
+/** The section's formats that the table has, in its order; read once, for a pull looks at every section for each track. */
+export function readFormats(section: MediaSection): readonly Format[] {
+  const known = read.get(section);
+  if (known !== undefined) return known;
+  const formats = formatsIn(section.media === 'video' ? 'video' : 'audio', section);
+  read.set(section, formats);
+  return formats;
+}
+
+function formatsIn(kind: MediaKind, section: MediaSection): Format[] {
   const rtx = new Map<number, number>();
   for (const format of section.formats) {
     if (format.encoding.toLowerCase() !== 'rtx' || isRtcpRange(format.payloadType)) continue;
-    const apt = Number(parameters(format.parameters).get('apt'));
+    const apt = Number(parametersOf(format).get('apt'));
     if (Number.isInteger(apt) && !rtx.has(apt)) rtx.set(apt, format.payloadType);
   }
   return section.formats.flatMap((offered) => {
@@ -71,10 +82,10 @@ function isRtcpRange(payloadType: number): boolean {
 }
 
 /** Enters an offered section's numbers into the session's. A number in use keeps its meaning. */
-export function learnFormats(state: SessionState, kind: MediaKind, section: MediaSection): SessionState {
+export function learnFormats(state: SessionState, section: MediaSection): SessionState {
   const inUse = byNumber(usedFormats(state));
   const formats = byNumber(state.formats);
-  for (const format of readFormats(kind, section)) {
+  for (const format of readFormats(section)) {
     const numbers = numbersOf(format);
     const used = numbers.map((number) => inUse.get(number)).find((known) => known !== undefined);
     if (used === undefined) {
@@ -114,12 +125,7 @@ function byNumber(formats: readonly Format[]): Map<number, Format> {
 
 /** Whether both are one format under one number. */
 export function sameFormat(a: Format, b: Format): boolean {
-  return (
-    a.payloadType === b.payloadType &&
-    a.codec === b.codec &&
-    a.kind === b.kind &&
-    codecOf(a).matches(parameters(a.parameters), parameters(b.parameters))
-  );
+  return a.payloadType === b.payloadType && isSameVariant(a, b);
 }
 
 /**
@@ -180,7 +186,7 @@ export function offeredFormats(
 function tryMapFormats(
   state: SessionState,
   sources: readonly Format[],
-  isKnown: (known: Format, source: Format, text: string) => boolean,
+  isKnown: (known: Format, wanted: Format) => boolean,
 ): { state: SessionState; formats: Format[] } | undefined {
   let next = state;
   const mapped = new Map<Format, Format>();
@@ -188,7 +194,8 @@ function tryMapFormats(
   const order = [...sources].sort((a, b) => rank(a) - rank(b));
   for (const source of order) {
     const text = wrapping(source, [...mapped.values(), ...next.formats]);
-    const known = next.formats.find((format) => isKnown(format, source, text));
+    const wanted = { ...source, parameters: text };
+    const known = next.formats.find((format) => isKnown(format, wanted));
     if (known !== undefined) {
       mapped.set(source, known);
       continue;
@@ -217,19 +224,14 @@ function rank(format: Format): number {
   return codecOf(format).wraps === undefined ? 0 : 1;
 }
 
-function isExactly(known: Format, source: Format, text: string): boolean {
-  if (known.codec !== source.codec || known.kind !== source.kind) return false;
-  if (isRedundancy(known)) return true;
-  const a = parameters(known.parameters);
-  const b = parameters(text);
-  const names = Object.fromEntries([...a.keys(), ...b.keys()].map((name) => [name, '']));
-  return sameValues(a, b, names);
+function isExactly(known: Format, wanted: Format): boolean {
+  if (known.codec !== wanted.codec || known.kind !== wanted.kind) return false;
+  return isRedundancy(known) || spellingOf(known) === spellingOf(wanted);
 }
 
-function isEquivalent(known: Format, source: Format, text: string): boolean {
-  if (known.codec !== source.codec || known.kind !== source.kind) return false;
-  if (codecOf(known).wraps !== undefined) return known.parameters === text;
-  return codecOf(known).matches(parameters(known.parameters), parameters(text));
+function isEquivalent(known: Format, wanted: Format): boolean {
+  if (!isSameVariant(known, wanted)) return false;
+  return codecOf(known).wraps === undefined || known.parameters === wanted.parameters;
 }
 
 function allocate(state: SessionState, source: Format, text: string): Format | undefined {

@@ -59,11 +59,12 @@ function choose(
   lines: readonly Transceiver[],
 ): { line: Transceiver; map: FormatMap } {
   let wrongCodec = false;
+  const places = new Map(state.transceivers.map((line, index) => [line, index]));
   for (const line of lines) {
-    const section = remote.media.at(state.transceivers.indexOf(line));
+    const section = remote.media[places.get(line) ?? -1];
     if (!line.active || line.kind !== source.kind || line.subscription?.open === true) continue;
     if (section === undefined || !peerReceives(section)) continue;
-    const map = findFormats(carriedBy(state, line, source), readFormats(line.kind, section));
+    const map = findFormats(carriedBy(state, line, source), readFormats(section));
     if (map !== undefined) return { line, map };
     wrongCodec = true;
   }

@@ -1,5 +1,4 @@
-import { parameters } from './codecs/codec.ts';
-import { codecOf } from './codecs/index.ts';
+import { isSameVariant } from './codecs/variant.ts';
 import { isRedundancy } from './formats.ts';
 import type { Format } from './media.ts';
 import { refuse } from './refusal.ts';
@@ -17,9 +16,7 @@ export type FormatMap = readonly { readonly from: Format; readonly to: Format }[
  */
 export function findFormats(source: Source, formats: readonly Format[]): FormatMap | undefined {
   const map = source.formats.flatMap((from) => {
-    const same = (to: Format): boolean =>
-      to.codec === from.codec && codecOf(to).matches(parameters(to.parameters), parameters(from.parameters));
-    const to = formats.find(same);
+    const to = formats.find((format) => isSameVariant(format, from));
     return to === undefined ? [] : { from, to };
   });
   const sent = source.formats.find((format) => !isRedundancy(format));

@@ -1,5 +1,4 @@
-import { parameters } from './codecs/codec.ts';
-import { codecOf } from './codecs/index.ts';
+import { isSameVariant } from './codecs/variant.ts';
 import { isRedundancy } from './formats.ts';
 import { findSubscription, formatsOf, mapTransceivers } from './session.ts';
 import { chooseEncoding } from './simulcast.ts';
@@ -75,11 +74,7 @@ function mapOnto(
   if (line.kind !== source.kind) return undefined;
   const known = formatsOf(state, line);
   const mapped = source.formats.flatMap((from) => {
-    const to = known.find(
-      (format) =>
-        format.codec === from.codec &&
-        codecOf(format).matches(parameters(format.parameters), parameters(from.parameters)),
-    );
+    const to = known.find((format) => isSameVariant(format, from));
     const numbers = agreed.find(({ payloadType }) => payloadType === to?.payloadType);
     if (numbers === undefined) return isRedundancy(from) ? [] : [undefined];
     return { ...numbers, publicationPayloadType: from.payloadType };

@@ -26,8 +26,8 @@ export interface Codec {
    * Absent: only where a client has named it.
    */
   readonly offered?: Offered;
-  /** Whether two a=fmtp texts name the same format, so that one side's stream decodes at the other. */
-  readonly matches: (a: Parameters, b: Parameters) => boolean;
+  /** The same for two a=fmtp texts that name the same format, so that one side's stream decodes at the other. */
+  readonly variant: (named: Parameters) => string;
 }
 
 export interface Offered {
@@ -49,15 +49,11 @@ export function parameters(text: string): Parameters {
   return result;
 }
 
-/** Whether both have the same value for each name, where an absent one means its default. */
-export function sameValues(
-  a: Parameters,
-  b: Parameters,
-  defaults: Readonly<Record<string, string>>,
-): boolean {
-  return Object.entries(defaults).every(
-    ([name, value]) => (a.get(name) ?? value).toLowerCase() === (b.get(name) ?? value).toLowerCase(),
-  );
+/** The value of each name, where an absent one means its default. */
+export function values(named: Parameters, defaults: Readonly<Record<string, string>>): string {
+  return Object.entries(defaults)
+    .map(([name, value]) => (named.get(name) ?? value).toLowerCase())
+    .join('\n');
 }
 
 /** The feedback of every video codec: loss, key frames, congestion. */

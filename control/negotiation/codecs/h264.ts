@@ -1,5 +1,5 @@
 import { Codec as EngineCodec } from '../../engine-link/generated/engine_pb.ts';
-import { type Codec, type Parameters, sameValues, VIDEO_FEEDBACK } from './codec.ts';
+import { type Codec, type Parameters, VIDEO_FEEDBACK, values } from './codec.ts';
 
 /** H.264 (RFC 6184 section 8.2.2): profile and packetization mode must agree; the level may differ. */
 export const h264: Codec = {
@@ -14,7 +14,7 @@ export const h264: Codec = {
     rtxPayloadType: 103,
     parameters: 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f',
   },
-  matches: (a, b) => sameValues(a, b, { 'packetization-mode': '0' }) && profile(a) === profile(b),
+  variant: (named) => `${values(named, { 'packetization-mode': '0' })} ${profile(named)}`,
 };
 
 /**

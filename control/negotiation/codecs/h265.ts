@@ -1,5 +1,5 @@
 import { Codec as EngineCodec } from '../../engine-link/generated/engine_pb.ts';
-import { type Codec, sameValues, VIDEO_FEEDBACK } from './codec.ts';
+import { type Codec, VIDEO_FEEDBACK, values } from './codec.ts';
 
 /** H.265 (RFC 7798 section 7.2.2): profile and transmission mode must agree; the level may differ. */
 export const h265: Codec = {
@@ -10,5 +10,5 @@ export const h265: Codec = {
   feedback: VIDEO_FEEDBACK,
   rtx: true,
   offered: { payloadType: 49, rtxPayloadType: 50, parameters: '' },
-  matches: (a, b) => sameValues(a, b, { 'profile-id': '1', 'tx-mode': 'SRST' }),
+  variant: (named) => values(named, { 'profile-id': '1', 'tx-mode': 'SRST' }),
 };

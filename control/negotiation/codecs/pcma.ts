@@ -10,5 +10,5 @@ export const pcma: Codec = {
   feedback: ['nack', 'transportCc'],
   rtx: false,
   offered: { payloadType: 8, parameters: '' },
-  matches: () => true,
+  variant: () => '',
 };

@@ -10,5 +10,5 @@ export const pcmu: Codec = {
   feedback: ['nack', 'transportCc'],
   rtx: false,
   offered: { payloadType: 0, parameters: '' },
-  matches: () => true,
+  variant: () => '',
 };

@@ -10,5 +10,5 @@ export const redVideo: Codec = {
   feedback: [],
   rtx: true,
   redundancy: 'wrapper',
-  matches: () => true,
+  variant: () => '',
 };

@@ -12,5 +12,5 @@ export const red: Codec = {
   rtx: false,
   wraps: 'opus',
   offered: { payloadType: 63, parameters: '' },
-  matches: () => true,
+  variant: () => '',
 };

@@ -10,5 +10,5 @@ export const ulpfec: Codec = {
   feedback: [],
   rtx: false,
   redundancy: 'wrapped',
-  matches: () => true,
+  variant: () => '',
 };

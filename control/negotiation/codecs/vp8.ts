@@ -10,5 +10,5 @@ export const vp8: Codec = {
   feedback: VIDEO_FEEDBACK,
   rtx: true,
   offered: { payloadType: 96, rtxPayloadType: 97, parameters: '' },
-  matches: () => true,
+  variant: () => '',
 };

@@ -1,5 +1,5 @@
 import { Codec as EngineCodec } from '../../engine-link/generated/engine_pb.ts';
-import { type Codec, sameValues, VIDEO_FEEDBACK } from './codec.ts';
+import { type Codec, VIDEO_FEEDBACK, values } from './codec.ts';
 
 /** VP9 (RFC 9628): a profile is its own format. */
 export const vp9: Codec = {
@@ -10,5 +10,5 @@ export const vp9: Codec = {
   feedback: VIDEO_FEEDBACK,
   rtx: true,
   offered: { payloadType: 98, rtxPayloadType: 99, parameters: 'profile-id=0' },
-  matches: (a, b) => sameValues(a, b, { 'profile-id': '0' }),
+  variant: (named) => values(named, { 'profile-id': '0' }),
 };
