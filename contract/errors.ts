@@ -56,8 +56,8 @@ export const errors = {
   },
   temporarily_unavailable_error: {
     status: 503,
-    when: 'The media engine is restarting.',
-    change: 'Try again.',
+    when: 'The media engine is restarting, or the app or the server has as many sessions as it may.',
+    change: 'Try again; close sessions that nobody uses.',
   },
   transport_unavailable_error: {
     status: 503,

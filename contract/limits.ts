@@ -1,6 +1,9 @@
 /** Figures that clients can run into. Times are in milliseconds. */
 export const limits = {
   bodyBytes: 1024 * 1024,
+  /** At a time; settings can change both. Over it: temporarily_unavailable_error. */
+  sessionsPerApp: 20_000,
+  sessions: 50_000,
   tracksPerRequest: 64,
   /** Of a track, a data channel, an app or a TURN key. */
   nameCharacters: 256,

@@ -8,6 +8,7 @@ import type { PlacementPolicy } from './cluster/placement.ts';
 import { hostAddresses } from './config/hostAddresses.ts';
 import { type Environment, readSettings, secret } from './config/values.ts';
 import type { MetricsAccess } from './observe/metrics.ts';
+import type { SessionLimits } from './session/sessions.ts';
 import { readTurnConfig, type TurnConfig, turnSettings } from './turn/config.ts';
 
 /** The settings as an operator sees them. */
@@ -55,6 +56,14 @@ export const settings = {
     default: '',
     meaning:
       'Networks in which ICE-lite peers of thirdparty sessions may be though they are not public, e.g. 10.1.0.0/16, comma-separated.',
+  },
+  SWITCHYARD_SESSIONS_PER_APP: {
+    default: String(limits.sessionsPerApp),
+    meaning: 'Sessions that one app may have at a time.',
+  },
+  SWITCHYARD_SESSIONS: {
+    default: String(limits.sessions),
+    meaning: 'Sessions that all apps together may have at a time.',
   },
   SWITCHYARD_CHANNEL_QUEUE_MESSAGES: {
     default: '64',
@@ -113,6 +122,7 @@ export interface Config {
   readonly channelQueue: { readonly messages: number; readonly bytes: number };
   /** Absent: plain HTTP. */
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  readonly sessionLimits: SessionLimits;
   readonly demo: boolean;
   readonly demoDir: string;
   readonly metrics: MetricsAccess;
@@ -179,6 +189,10 @@ export function readConfig(env: Environment): Config {
     placement: values.oneOf('SWITCHYARD_PLACEMENT', ['together', 'spread']),
     thirdpartyNetworks: values.networks('SWITCHYARD_THIRDPARTY_NETWORKS'),
     ownAddresses: [...media.listen, ...media.announce, ...hostAddresses(networkInterfaces(), true)],
+    sessionLimits: {
+      perApp: values.whole('SWITCHYARD_SESSIONS_PER_APP', 1, 1e9),
+      inAll: values.whole('SWITCHYARD_SESSIONS', 1, 1e9),
+    },
     channelQueue: {
       messages: values.whole('SWITCHYARD_CHANNEL_QUEUE_MESSAGES', 1, 1e6),
       bytes: values.whole('SWITCHYARD_CHANNEL_QUEUE_BYTES', 1, 2 ** 30),

@@ -43,6 +43,7 @@ const sessions = openSessions(
   config.channelQueue,
   config.placement,
   peerPolicy(config.thirdpartyNetworks, config.ownAddresses),
+  config.sessionLimits,
 );
 const engine = superviseEngine({
   ...config,

@@ -18,13 +18,14 @@ const hello = create(HelloAnswerSchema, {
 
 let clock: ManualClock;
 let sessions: Sessions;
+let engine: Engine;
 /** Sessions that the engine was told to close. */
 let closed: string[];
 
 beforeEach(() => {
   clock = manualClock();
   closed = [];
-  const engine: Engine = {
+  engine = {
     hello: () => hello,
     applySession: async () => {},
     closeSession: async ({ sessionId }) => {
@@ -341,6 +342,30 @@ test('a session that would hold too much is refused and stays as it is; closing 
   expect(sessions.get(APP, sessionId).state()).toBe(before);
   const closing = await call('closeTracks', sessionId, { tracks: [{ mid: '0' }], force: true });
   expect(closing.tracks).toMatchObject([{ mid: '0' }]);
+});
+
+test('apps have so many sessions at a time, and all together', async () => {
+  const few = openSessions(() => engine, clock, silent, undefined, undefined, undefined, undefined, {
+    perApp: 2,
+    inAll: 3,
+  });
+  const from = sessions.get(APP, await newSession()).state();
+  let made = 0;
+  const begin = (appId: string) =>
+    few.begin({ ...from, appId, sessionId: String(++made) }).then(
+      () => 'made',
+      (error: unknown) => (isProblem(error) ? error.problem : error),
+    );
+  const full = { code: 'temporarily_unavailable_error', status: 503 };
+  expect(await Promise.all(['a', 'a', 'a', 'b', 'c'].map(begin))).toEqual([
+    'made',
+    'made',
+    full,
+    'made',
+    full,
+  ]);
+  few.closeApp('a');
+  expect(await begin('c')).toBe('made');
 });
 
 test('a pull waits 5 s for the transport, then asks to try again', async () => {

@@ -1,5 +1,6 @@
 /** All sessions of this control: new ones, restored ones, and the engine's events to each. */
 import { randomBytes } from 'node:crypto';
+import { limits } from '@switchyard/contract';
 import { type Directory, memoryDirectory } from '../cluster/directory.ts';
 import { openLoads, type PlacementPolicy, placeSession } from '../cluster/placement.ts';
 import {
@@ -37,6 +38,14 @@ export interface Sessions {
   onSnapshot(snapshots: readonly SessionSnapshot[]): void;
 }
 
+/** How many sessions there may be. */
+export interface SessionLimits {
+  readonly perApp: number;
+  readonly inAll: number;
+}
+
+const DEFAULT_LIMITS: SessionLimits = { perApp: limits.sessionsPerApp, inAll: limits.sessions };
+
 /** `appExists` tells whether an app has not been deleted. */
 export function openSessions(
   engine: () => Engine,
@@ -46,10 +55,14 @@ export function openSessions(
   channelQueue: ChannelQueue = DEFAULT_QUEUE,
   placement: PlacementPolicy = 'together',
   mayCheck: MayCheck = peerPolicy(),
+  most: SessionLimits = DEFAULT_LIMITS,
 ): Sessions {
   const directory = memoryDirectory<Session>();
   const serverEvents = openServerEvents(directory, engine, log);
   const loads = openLoads();
+  /** Sessions by app, those that are about to begin too. */
+  const perApp = new Map<string, number>();
+  let inAll = 0;
 
   function onChanged(sessionId: string): void {
     weigh(sessionId);
@@ -62,8 +75,32 @@ export function openSessions(
   }
 
   function open(state: SessionState): Session {
-    const onClosed = (sessionId: string): void => directory.remove(sessionId);
+    const { appId } = state;
+    count(appId, 1);
+    const onClosed = (sessionId: string): void => {
+      count(appId, -1);
+      directory.remove(sessionId);
+    };
     return openSession(state, { engine: engine(), clock, log, onClosed, onChanged, channelQueue });
+  }
+
+  function count(appId: string, change: 1 | -1): void {
+    inAll += change;
+    const ofApp = (perApp.get(appId) ?? 0) + change;
+    if (ofApp === 0) perApp.delete(appId);
+    else perApp.set(appId, ofApp);
+  }
+
+  /** Sessions that an attacker or a mistake makes without end must not take the others' calls along. */
+  function checkRoom(appId: string): void {
+    const isAppFull = (perApp.get(appId) ?? 0) >= most.perApp;
+    if (!isAppFull && inAll < most.inAll) return;
+    throw problem(
+      'temporarily_unavailable_error',
+      isAppFull
+        ? `The app has ${most.perApp} sessions, as many as it may: close some, or let them expire.`
+        : `The server has ${most.inAll} sessions, as many as it may: try again later.`,
+    );
   }
 
   function endpoint(): Endpoint {
@@ -154,6 +191,7 @@ export function openSessions(
       return placeSession(loads.of(Math.max(0, ...workers) + 1), publishers, placement);
     },
     async begin(state) {
+      checkRoom(state.appId);
       const session = open(state);
       try {
         await session.begin();
