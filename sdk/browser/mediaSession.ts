@@ -88,6 +88,9 @@ export async function openMediaSession(client: Client, options: SessionOptions =
           })),
         }),
       );
+      // One whose item failed must not go on sending into nothing.
+      const failed = transceivers.filter((_, at) => errorOf(reply.tracks[at]).error !== undefined);
+      await Promise.all(failed.map(senders.giveBack));
       return pairs.flatMap(([{ trackName }, transceiver], at) =>
         transceiver === undefined
           ? []
@@ -103,8 +106,14 @@ export async function openMediaSession(client: Client, options: SessionOptions =
     const reply = await client.newTracks(sessionId, {
       tracks: wishes.map((wish) => ({ location: 'remote', ...wish })),
     });
-    if (reply.requiresImmediateRenegotiation && reply.sessionDescription !== undefined)
-      await answer(reply.sessionDescription);
+    if (reply.requiresImmediateRenegotiation && reply.sessionDescription !== undefined) {
+      try {
+        await answer(reply.sessionDescription);
+      } catch (error) {
+        await drop(reply.tracks);
+        throw error;
+      }
+    }
     return wishes.map(({ sessionId: publisher, trackName }, at) => ({
       sessionId: publisher,
       trackName,
@@ -120,9 +129,24 @@ export async function openMediaSession(client: Client, options: SessionOptions =
   }
 
   async function answer(theirs: SessionDescription): Promise<void> {
-    await connection.setRemoteDescription(theirs);
-    await connection.setLocalDescription(await connection.createAnswer());
+    try {
+      await connection.setRemoteDescription(theirs);
+      await connection.setLocalDescription(await connection.createAnswer());
+    } catch (error) {
+      if (connection.signalingState === 'have-remote-offer')
+        await connection.setRemoteDescription({ type: 'rollback' });
+      throw error;
+    }
     await client.renegotiate(sessionId, { sessionDescription: localDescription(connection, 'answer') });
+  }
+
+  /** An offer that stays unanswered would stand in the way of all that comes after it. */
+  async function drop(offered: readonly TrackResult[]): Promise<void> {
+    const tracks = offered.flatMap(({ mid, errorCode }) =>
+      mid === undefined || errorCode !== undefined ? [] : [{ mid }],
+    );
+    // Where the server cannot be told either, it drops the offer by itself.
+    await client.closeTracks(sessionId, { tracks, force: true }).catch(() => undefined);
   }
 
   function received(result: TrackResult | undefined): Omit<PulledTrack, 'sessionId' | 'trackName'> {
