@@ -1,9 +1,126 @@
+import { create } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DataTransportState, TransportState } from '../engine-link/index.ts';
+import { EventSchema, HelloAnswerSchema, SessionSnapshotSchema } from '../engine-link/generated/engine_pb.ts';
+import {
+  DataTransportState,
+  type Engine,
+  PublicationState,
+  type SessionTable,
+  TransportState,
+} from '../engine-link/index.ts';
+import { isRefusal } from '../negotiation/index.ts';
 import { answer, offer, recording, viewerAnswer } from '../negotiation/recorded.ts';
 import type { SessionState } from '../negotiation/state.ts';
-import { APP, outcome, type Reply, remote, testSessions } from './testSessions.ts';
+import { manualClock } from '../session/manualClock.ts';
+import { isProblem } from '../session/problem.ts';
+import { openSessions } from '../session/sessions.ts';
+import { decodeState, encodeState } from '../session/stored.ts';
+import { handlers } from './index.ts';
+
+const APP = 'f'.repeat(32);
+
+type Reply = {
+  sessionId?: string;
+  sessionDescription?: { type: 'offer' | 'answer'; sdp: string };
+  requiresImmediateRenegotiation?: boolean;
+  tracks?: { mid?: string; trackName?: string; status?: string; errorCode?: string }[];
+  dataChannel?: { id?: number; errorCode?: string };
+  dataChannels?: { id?: number; status?: string; errorCode?: string }[];
+};
+
+/** What the engine has of a session. */
+interface Applied {
+  readonly controlState: string;
+  readonly table: SessionTable;
+}
+
+function testSessions() {
+  const clock = manualClock();
+  /** By worker and session. */
+  const applied = new Map<string, Applied>();
+  const hello = create(HelloAnswerSchema, {
+    certificateSha256: new Uint8Array(32),
+    candidates: [0, 1].map((worker) => ({ ip: '192.0.2.1', port: 7882 + worker, worker })),
+    tcpCandidates: [],
+  });
+  const key = (worker: number, sessionId: string): string => `${worker} ${sessionId}`;
+  const engine: Engine = {
+    hello: () => hello,
+    async applySession({ sessionId, worker }, controlState, table) {
+      applied.set(key(worker, sessionId), { controlState, table });
+    },
+    async closeSession({ sessionId, worker }) {
+      applied.delete(key(worker, sessionId));
+    },
+    async sendMessage() {},
+  };
+  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const sessions = openSessions(() => engine, clock, log, undefined, undefined, 'together');
+
+  const call = async (name: keyof typeof handlers, sessionId: string, body: unknown = {}): Promise<Reply> =>
+    (await handlers[name]({ appId: APP, sessionId, body, query: {}, sessions })) as Reply;
+  const event = (sessionId: string, body: Parameters<typeof create<typeof EventSchema>>[1]): void =>
+    sessions.onEvent(create(EventSchema, { sessionId, ...body }));
+
+  return {
+    clock,
+    sessions,
+    applied,
+    call,
+    transport: (sessionId: string, value: TransportState): void =>
+      event(sessionId, { body: { case: 'transportState', value } }),
+    dataTransport: (sessionId: string, value: DataTransportState): void =>
+      event(sessionId, { body: { case: 'dataTransportState', value } }),
+    /** Control attaches anew: what the engine has is all that there is. */
+    reattach(): void {
+      const snapshots = [...applied].map(([name, { controlState, table }]) => {
+        const [worker = '0', sessionId = ''] = name.split(' ');
+        return create(SessionSnapshotSchema, {
+          sessionId,
+          worker: Number(worker),
+          controlState: new TextEncoder().encode(controlState),
+          transportState: TransportState.CONNECTED,
+          dataTransportState: DataTransportState.CONNECTED,
+          publications: (table.publications ?? []).map(({ publicationId = 0 }) => ({
+            publicationId,
+            state: PublicationState.ACTIVE,
+          })),
+        });
+      });
+      sessions.onSnapshot(snapshots);
+    },
+    /** A connected session that publishes `mic` (1) and `cam` (2), with media. */
+    async publisher(): Promise<string> {
+      const { sessionId = '' } = await call('createSession', '');
+      await call('newTracks', sessionId, {
+        sessionDescription: offer(recording('chromium-sendonly-offer')),
+        tracks: ['mic', 'cam'].map((trackName, at) => ({ location: 'local', mid: String(at), trackName })),
+      });
+      event(sessionId, { body: { case: 'transportState', value: TransportState.CONNECTED } });
+      for (const publicationId of [1, 2])
+        event(sessionId, {
+          body: { case: 'publicationChanged', value: { publicationId, state: PublicationState.ACTIVE } },
+        });
+      return sessionId;
+    },
+  };
+}
+
+/** What a request comes to: its reply, or the status and code of its refusal. */
+async function outcome<T>(request: Promise<T>): Promise<T | string> {
+  try {
+    return await request;
+  } catch (error) {
+    if (isProblem(error)) return `${error.problem.status} ${error.problem.code}`;
+    if (isRefusal(error)) return `406 ${error.code}`;
+    throw error;
+  }
+}
+
+const remote = (sessionId: string, ...names: string[]) => ({
+  tracks: names.map((trackName) => ({ location: 'remote', sessionId, trackName })),
+});
 
 /** What a client does next; what it needs of earlier replies it has, unless they were lost. */
 const STEPS = [
@@ -142,7 +259,7 @@ function check(
   const places = [...world.applied.keys()].filter((key) => key.endsWith(viewer));
   expect(places).toEqual([`${state.worker ?? 0} ${viewer}`]);
   const applied = world.applied.get(places[0] ?? '');
-  expect(JSON.parse(applied?.controlState ?? '')).toEqual(JSON.parse(JSON.stringify(state)));
+  expect(decodeState(new TextEncoder().encode(applied?.controlState))).toEqual(state);
   const { publications = [], subscriptions = [] } = applied?.table ?? {};
   const open = state.transceivers.filter(({ active }) => active);
   expect(publications.map(({ publicationId }) => publicationId)).toEqual(
@@ -177,4 +294,19 @@ function check(
 
 test('whatever a client does and loses, its session has a way out and the engine has what control has', async () => {
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 14 }), play), { numRuns: 300 });
+});
+
+test('a session receives 100 tracks, one after another, in the state that it may have', async () => {
+  const world = testSessions();
+  const from = await world.publisher();
+  const viewer = (await world.call('createSession', '')).sessionId ?? '';
+  for (let at = 0; at < 100; at += 1) {
+    const { sessionDescription } = await world.call('newTracks', viewer, remote(from, 'cam'));
+    const state = world.sessions.get(APP, viewer).state();
+    expect(decodeState(new TextEncoder().encode(encodeState(state)))).toEqual(state);
+    const sdp = viewerAnswer(sessionDescription?.sdp ?? '');
+    await world.call('renegotiate', viewer, { sessionDescription: answer(sdp) });
+    world.transport(viewer, TransportState.CONNECTED);
+  }
+  expect(world.sessions.get(APP, viewer).state().transceivers.length).toBe(100);
 });

@@ -19,6 +19,7 @@ import type { Log } from '../observe/log.ts';
 import { type ChannelStatus, channelFacts } from './channels.ts';
 import type { Clock } from './clock.ts';
 import { problem } from './problem.ts';
+import { encodeState } from './stored.ts';
 
 export interface Session {
   readonly sessionId: string;
@@ -103,7 +104,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
   /** `own` changes are not a client's: they only end things, and give an unconnected session no new time. */
   async function apply(next: SessionState, own: boolean): Promise<void> {
     const before = current;
-    const text = JSON.stringify(next);
+    const text = encodeState(next);
     if (!own) checkSize(text, before);
     try {
       await engine.applySession(placed(next), text, engineTable(next, channelQueue));
@@ -307,7 +308,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
 function checkSize(text: string, before: SessionState): void {
   const bytes = Buffer.byteLength(text);
   if (bytes <= limits.sessionStateBytes) return;
-  const grows = bytes - Buffer.byteLength(JSON.stringify(before));
+  const grows = bytes - Buffer.byteLength(encodeState(before));
   if (grows <= GROWTH_OF_ENDING && bytes <= limits.sessionStateBytes + MOST_OVER) return;
   throw problem(
     'invalid_params',

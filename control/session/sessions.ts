@@ -12,12 +12,13 @@ import {
 } from '../engine-link/index.ts';
 import { type ChannelQueue, DEFAULT_QUEUE } from '../negotiation/datachannels/index.ts';
 import { type Endpoint, type MayCheck, peerPolicy, workerOf } from '../negotiation/index.ts';
-import { SESSION_STATE_VERSION, type SessionState } from '../negotiation/state.ts';
+import type { SessionState } from '../negotiation/state.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from './clock.ts';
 import { problem } from './problem.ts';
 import { openServerEvents } from './serverEvents.ts';
 import { openSession, type Session } from './session.ts';
+import { decodeState } from './stored.ts';
 
 export interface Sessions {
   readonly directory: Directory<Session>;
@@ -126,7 +127,7 @@ export function openSessions(
 
   /** Control died while a session moved: the worker that it left has it without any description. */
   function withoutRemains(snapshots: readonly SessionSnapshot[]): readonly SessionSnapshot[] {
-    const versions = snapshots.map(({ controlState }) => parse(controlState)?.origin?.version ?? -1);
+    const versions = snapshots.map(({ controlState }) => decodeState(controlState)?.origin?.version ?? -1);
     const newest = new Map<string, number>();
     snapshots.forEach(({ sessionId }, at) => {
       const other = newest.get(sessionId);
@@ -143,7 +144,7 @@ export function openSessions(
   }
 
   function restore(snapshot: SessionSnapshot): void {
-    const state = parse(snapshot.controlState);
+    const state = decodeState(snapshot.controlState);
     if (state === undefined) {
       log.error({ sessionId: snapshot.sessionId }, 'session of another version closed');
       engine()
@@ -242,13 +243,4 @@ export function openSessions(
       withoutRemains(snapshots).forEach(restoreOrClose);
     },
   };
-}
-
-function parse(controlState: Uint8Array): SessionState | undefined {
-  try {
-    const state = JSON.parse(new TextDecoder().decode(controlState)) as SessionState;
-    return state.version === SESSION_STATE_VERSION ? state : undefined;
-  } catch {
-    return undefined;
-  }
 }
