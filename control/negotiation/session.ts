@@ -137,5 +137,11 @@ export function endPublications(state: SessionState, publicationIds: ReadonlySet
 
 /** The session as if our outstanding offer had never been made; its numbers are not given again. */
 export function withoutOffer({ offer: _, ...state }: SessionState): SessionState {
-  return state;
+  const { dataChannels, dataTransport } = state;
+  if (dataChannels === undefined || dataTransport !== undefined) return state;
+  // Without a transport it is the channel that the offer was made for: establishing it again must not find it there.
+  return {
+    ...state,
+    dataChannels: dataChannels.filter(({ open, role }) => !open || role.kind !== 'server-events'),
+  };
 }

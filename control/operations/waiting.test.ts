@@ -265,6 +265,9 @@ describe('an offer of the server whose reply was lost', () => {
     expect([state(viewer).offer, state(other).offer]).not.toContain(undefined);
     await clock.pass(1_000);
     expect([state(viewer).offer, state(other).offer]).toEqual([undefined, undefined]);
+    const again = await call('establishDataChannels', other, { dataChannel });
+    expect(again).toMatchObject({ sessionDescription: { type: 'offer' }, dataChannel: { id: 8 } });
+    expect(again).not.toMatchObject({ dataChannel: { errorCode: 'repeated_local_track_error' } });
     const sessionDescription = offer(recording('chromium-sendonly-offer'));
     const pushed = await call('newTracks', viewer, { sessionDescription, autoDiscover: true });
     expect(pushed.sessionDescription?.type).toBe('answer');
