@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rename, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { mkdir, mkdtemp, readFile, rename, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect as connectPlain, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
@@ -82,6 +82,62 @@ test('a certificate that changes is taken for new connections, and those that ar
   await vi.waitFor(() => expect(warnings.length).toBeGreaterThan(1));
   expect(await nameOf(port)).toBe('second');
   stop();
+});
+
+test('a directory that cannot be searched leaves the certificate before in force', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'switchyard-'));
+  const place = join(directory, 'place');
+  const kept = join(directory, 'kept');
+  await mkdir(place);
+  files = { certificate: join(place, 'cert.pem'), key: join(place, 'key.pem') };
+  const own = await pair('own');
+  await replace(files.certificate, own.cert);
+  await replace(files.key, own.key);
+  const { port, stop } = await serve(openCertificate(files, log, 10));
+  await rename(place, kept);
+  // A file where the directory was: ENOTDIR, as EACCES no "missing".
+  await writeFile(place, '');
+  await vi.waitFor(() => expect(warnings.length).toBeGreaterThan(0));
+  expect(await nameOf(port)).toBe('own');
+  stop();
+});
+
+test('a TLS handshake that does not end is cut off, also where a byte comes now and then', async () => {
+  const own = await pair('own');
+  await replace(files.certificate, own.cert);
+  await replace(files.key, own.key);
+  const deadlines = { request: 60_000, headers: 200, idle: 60_000, check: 50 };
+  const certificate = openCertificate(files, log);
+  let answer: (() => void) | undefined;
+  const server = openListener(
+    (_request, response) => {
+      answer = () => response.end('hello');
+    },
+    certificate,
+    deadlines,
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const stranger = (): Socket =>
+    connectPlain({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', nothing);
+  const connections = (): Promise<number> =>
+    new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+  const user = await open(port);
+  user.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await vi.waitFor(() => expect(answer).toBeDefined());
+  const [silent, trickle] = [stranger(), stranger()];
+  // The head of a ClientHello of 508 bytes.
+  trickle.write(Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]));
+  const timer = setInterval(() => trickle.write(Buffer.from([1])), 20);
+  await vi.waitFor(async () => expect(await connections()).toBe(3));
+  await vi.waitFor(async () => expect(await connections()).toBe(1)).finally(() => clearInterval(timer));
+  for (const socket of [silent, trickle]) socket.destroy();
+  // The time limit of the handshake is none of the connection.
+  const received = new Promise<string>((resolve) => user.once('data', (data) => resolve(String(data))));
+  answer?.();
+  expect(await received).toContain('200 OK');
+  user.destroy();
+  server.close();
 });
 
 test.each(['missing', 'damaged', 'of another certificate'])(

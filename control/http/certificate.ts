@@ -41,8 +41,9 @@ export function openCertificate(
     if (now === seen) return;
     seen = now;
     try {
-      pair = readPair(files);
-      for (const listener of listeners) listener(pair);
+      const next = readPair(files);
+      for (const listener of listeners) listener(next);
+      pair = next;
       log.info({}, 'TLS certificate of the API taken anew');
     } catch (error) {
       log.warn({ error: String(error) }, 'TLS certificate of the API not taken: the one before stays');
@@ -87,6 +88,15 @@ function read(path: string): string {
 }
 
 function identity({ certificate, key }: CertificateFiles): string {
-  const about = [certificate, key].map((path) => statSync(path, { throwIfNoEntry: false }));
-  return about.map((file) => `${file?.ino} ${file?.mtimeMs} ${file?.size}`).join();
+  return [certificate, key].map(identityOf).join();
+}
+
+/** Never throws: a directory that cannot be searched for a moment must not end the server. */
+function identityOf(path: string): string {
+  try {
+    const { dev, ino, mtimeMs, size } = statSync(path);
+    return `${dev} ${ino} ${mtimeMs} ${size}`;
+  } catch (error) {
+    return String(error);
+  }
 }

@@ -53,19 +53,30 @@ export function pathReply(error: FastifyError, _request: FastifyRequest, reply: 
   void reply.code(failure.status).send(failure.form);
 }
 
+/** The reply to what cannot be parsed, by the parser's error code. */
+const unparsed: Readonly<Record<string, readonly [status: string, description: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The headers are too long; send fewer.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not arrive in time; send it again.'],
+};
+
+/** A client that does not close its side gets this long to read the reply. */
+const LINGER_MS = 1_000;
+
 /** For what is no HTTP: nobody has parsed a request, so this writes to the socket itself. */
 export function connectionReply(error: Error & { code?: string }, socket: Socket): void {
-  const tooLong = error.code === 'HPE_HEADER_OVERFLOW';
-  const advice = tooLong
-    ? 'The headers are too long; send fewer.'
-    : 'This is no HTTP request; look at its form.';
-  const status = tooLong ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  const [status, advice] = unparsed[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'This is no HTTP request; look at its form.',
+  ];
   const body = JSON.stringify(connectionForm('decoding_error', advice));
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   socket.end(
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
+  // Node's deadlines no longer apply to this connection, and each byte that arrives would restart its idle timer.
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(linger));
 }
 
 function explain(error: unknown): Failure | undefined {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
-import { defaultConnectionLimits, nestsTooDeep } from './strangers.ts';
+import { defaultConnectionLimits, nestsTooDeep, shareOf } from './strangers.ts';
 import { startTestServer, type TestServer } from './testServer.ts';
 
 let server: TestServer | undefined;
@@ -18,8 +18,8 @@ async function listen(options: Parameters<typeof startTestServer>[0] = {}): Prom
 }
 
 /** What a connection has got so far, and whether it has ended. */
-function open(port: number, from = '127.0.0.1') {
-  const socket = connect({ port, host: '127.0.0.1', localAddress: from });
+function open(port: number, from = '127.0.0.1', allowHalfOpen = false) {
+  const socket = connect({ port, host: '127.0.0.1', localAddress: from, allowHalfOpen });
   sockets.push(socket);
   const state = { text: '', ended: false };
   socket.on('data', (data) => {
@@ -72,6 +72,23 @@ test('headers and bodies that do not come end the connection, also where a byte 
   clearInterval(timer);
 });
 
+test('a client that goes on sending after its time limit is cut off', async () => {
+  const deadlines = { request: 400, headers: 200, idle: 60_000, check: 50 };
+  const port = await listen({ deadlines });
+  const headers = open(port, '127.0.0.1', true);
+  headers.socket.write('GET / HTTP/1.1\r\n');
+  const body = open(port, '127.0.0.1', true);
+  const path = `POST /v1/apps/${server?.appId}/sessions/new`;
+  body.socket.write(head(path, 1_000_000, `Authorization: Bearer ${server?.appSecret}\r\n`));
+  // Neither closes its own side when the server closes its side.
+  const timer = setInterval(() => {
+    headers.socket.write('a: b\r\n');
+    body.socket.write('x');
+  }, 20);
+  await Promise.all([headers.end, body.end]).finally(() => clearInterval(timer));
+  for (const { state } of [headers, body]) expect(state.text).toMatch(/^HTTP\/1.1 408 /);
+});
+
 test('a connection on which nothing happens ends', async () => {
   const port = await listen({ deadlines: { request: 60_000, headers: 60_000, idle: 200, check: 50 } });
   await open(port).end;
@@ -94,6 +111,17 @@ test('one address cannot take all connections', async () => {
     expect(again.state.text).toMatch(/^HTTP\/1.1 200/);
   });
 });
+
+test.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['::ffff:192.0.2.1', '192.0.2.1'],
+  ['2001:db8:0:7::1', '2001:db8:0:7::/64'],
+  ['2001:db8::7:1:2:3:4', '2001:db8:0:7::/64'],
+  ['2001:db8:0:7:1:2:3:4', '2001:db8:0:7::/64'],
+  ['2001:db8::', '2001:db8:0:0::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+])('%s has the share of %s', (address, share) => expect(shareOf(address)).toBe(share));
 
 test('limits follow the descriptors that the process may have', () => {
   expect(defaultConnectionLimits(256)).toEqual({ connections: 192, perAddress: 48 });

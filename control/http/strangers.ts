@@ -1,6 +1,6 @@
 /** What somebody without a secret may cost: a number of connections, and no reading of bodies. */
 import { readFileSync } from 'node:fs';
-import type { Server, Socket } from 'node:net';
+import { isIPv6, type Server, type Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { problem } from '../session/problem.ts';
 
@@ -32,7 +32,7 @@ export function limitConnections(server: Server, { connections, perAddress }: Co
   const counts = new Map<string, number>();
   server.maxConnections = connections;
   server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress ?? '';
+    const address = shareOf(socket.remoteAddress ?? '');
     const count = (counts.get(address) ?? 0) + 1;
     if (count > perAddress) return socket.destroy();
     counts.set(address, count);
@@ -42,6 +42,22 @@ export function limitConnections(server: Server, { connections, perAddress }: Co
       else counts.set(address, left);
     });
   });
+}
+
+/** What shares a limit: an IPv4 address, or an IPv6 network of 64 bits, of which one host has every address. */
+export function shareOf(address: string): string {
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
+  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address;
+  const [left = '', right] = (address.split('%')[0] ?? '').split('::');
+  const groups = left === '' ? [] : left.split(':');
+  const after = right === undefined || right === '' ? 0 : right.split(':').length;
+  const zeros = right === undefined ? 0 : 8 - groups.length - after;
+  const all = [
+    ...groups,
+    ...Array<string>(zeros).fill('0'),
+    ...(after === 0 ? [] : (right ?? '').split(':')),
+  ];
+  return `${all.slice(0, 4).join(':')}::/64`;
 }
 
 /** Refuses unknown paths and methods before their bodies are read. */
