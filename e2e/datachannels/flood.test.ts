@@ -63,7 +63,7 @@ test('a flood of 100,000 messages a second costs its session no packet of audio,
   const before = memory();
 
   publisher.begin();
-  const sent = await says(publisher, 'sent', 60_000);
+  const sent = await says(publisher, 'sent', 180_000);
   const flooded = [received(viewer, 'audio'), received(viewer, 'video')];
   const after = memory();
   const later = await media(viewer, flooded[0]?.packets ?? 0);
@@ -84,4 +84,4 @@ test('a flood of 100,000 messages a second costs its session no packet of audio,
   expect(later[0]?.gaps ?? 0).toBe(0);
   expect(later[1]?.packets ?? 0).toBeGreaterThan(flooded[1]?.packets ?? 0);
   expect(after.peak - before.now).toBeLessThan(mostMegabytes);
-}, 120_000);
+}, 300_000);
