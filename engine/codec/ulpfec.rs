@@ -5,7 +5,7 @@ const HEADER_LEN: usize = 10;
 /// The header of level 0 (section 7.4) with the long mask.
 const LEVEL_LEN: usize = 2 + 6;
 /// Packets that the long mask can name.
-const MASKED: u16 = 48;
+pub const MASKED: u16 = 48;
 /// The flag of the long mask.
 const LONG_MASK: u8 = 0x40;
 /// The fixed RTP header, which is protected by the FEC header.
@@ -40,6 +40,11 @@ impl Protected {
             mask: u64::from_be_bytes(bytes),
             length,
         })
+    }
+
+    /// How many packets there are.
+    pub fn count(self) -> u32 {
+        self.mask.count_ones()
     }
 
     /// The sequence numbers of the packets.

@@ -14,6 +14,8 @@ use crate::forward::subscription::Subscription;
 
 /// Between two allocations of an unchanged estimate.
 const ALLOCATION_INTERVAL: Duration = Duration::from_millis(200);
+/// Between two because of an estimate that falls, as a peer's own may with each datagram.
+const FALL_INTERVAL: Duration = Duration::from_millis(20);
 /// While a probe is being sent.
 const PROBE_INTERVAL: Duration = Duration::from_millis(4);
 /// To notice that nothing comes back.
@@ -42,7 +44,13 @@ impl Engine {
                 let is_narrow = session.estimator.is_narrow(now);
                 session.pacer.set_estimate(estimate as f64, is_narrow, now);
                 let fell = estimate < session.allocated - session.allocated / 20;
-                if fell || session.allocate_at.is_none_or(|at| at <= now) {
+                let may_fall = session
+                    .fell_at
+                    .is_none_or(|at| now.saturating_duration_since(at) >= FALL_INTERVAL);
+                if fell && may_fall {
+                    session.fell_at = Some(now);
+                    self.allocate(key, estimate, now);
+                } else if session.allocate_at.is_none_or(|at| at <= now) {
                     self.allocate(key, estimate, now);
                 }
             }

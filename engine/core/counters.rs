@@ -39,7 +39,7 @@ discards! {
     NotAuthentic => "discarded_not_authentic",
     /// No publication fits.
     UnknownStream => "discarded_unknown_stream",
-    /// Feedback on more packets than are read of one datagram.
+    /// Feedback that costs more than what the peer was sent allows for.
     FeedbackFlood => "discarded_feedback_flood",
     /// Not among the agreed formats.
     UnknownPayloadType => "discarded_unknown_payload_type",
@@ -59,6 +59,8 @@ discards! {
     LayerNotWanted => "discarded_layer_not_wanted",
     /// It only protects others, and the subscriber takes no such packets, or none that it protects.
     ProtectionNotWanted => "discarded_protection_not_wanted",
+    /// It only protects others, and is more than the publisher's media or the moment allows for.
+    ProtectionFlood => "discarded_protection_flood",
     /// The subscriber waits for a key frame.
     BeforeKeyFrame => "discarded_before_key_frame",
     /// Older than the first packet that the subscriber got.
@@ -114,6 +116,8 @@ pub struct Counters {
     pub packets_not_repaired: u64,
     /// Packets sent again to fill a probe.
     pub packets_padded: u64,
+    /// Packets written again, though not sent, to protect them for a subscriber.
+    pub packets_protected: u64,
     /// Key frames asked for.
     pub key_frames_requested: u64,
     /// Messages that came on data channels.
@@ -160,6 +164,7 @@ impl Counters {
             ("packets_asked_in_vain", self.packets_asked_in_vain),
             ("packets_not_repaired", self.packets_not_repaired),
             ("packets_padded", self.packets_padded),
+            ("packets_protected", self.packets_protected),
             ("key_frames_requested", self.key_frames_requested),
             ("messages_received", self.messages_received),
             ("messages_delivered", self.messages_delivered),

@@ -22,6 +22,7 @@ impl Engine {
         outbox: &mut Outbox,
     ) {
         self.fan_out_burst(now, outbox);
+        self.protected_before = self.counters.packets_protected;
         self.handle_told(now, outbox);
         let turn = Turn::begin(clock);
         while let Some(timer) = self.timers.pop_due(now) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::counters::Discard;
+use super::feedback_budget::{self as budget, FeedbackBudget};
 use super::outbox::Outbox;
 use super::packet_path::rejected;
 use super::{Engine, SessionKey, SubscriptionKey};
@@ -13,17 +14,6 @@ use crate::forward::key_frame::Urgency;
 use crate::forward::publication::Publication;
 use crate::wire::rtcp::{self, Packet};
 
-/// Lost packets that a datagram may name; more is a flood, not a loss.
-const MAX_NACKED: usize = 512;
-/// Packets that a datagram may tell about: a run of 8,191 takes two bytes of it.
-const MAX_STATUSES: usize = 16_384;
-
-/// What is still read of a datagram.
-struct Rest {
-    nacked: usize,
-    statuses: usize,
-}
-
 /// What a peer's feedback makes due for its session; the greater includes the lesser.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FollowUp {
@@ -31,16 +21,6 @@ pub enum FollowUp {
     Repairs,
     /// Its link is known better.
     Estimate,
-}
-
-impl Rest {
-    fn has_room_for(&self, packet: &Packet<'_>) -> bool {
-        match packet {
-            Packet::Nack { .. } => self.nacked > 0,
-            Packet::TransportFeedback(feedback) => usize::from(feedback.count()) <= self.statuses,
-            _ => true,
-        }
-    }
 }
 
 impl Engine {
@@ -54,38 +34,46 @@ impl Engine {
     ) -> Result<(), Discard> {
         let key = self.session_at(socket, source)?;
         self.at_work = Some(key);
-        let transport = self.sessions[key]
-            .transport
-            .as_mut()
-            .ok_or(Discard::NoKeys)?;
+        let session = &mut self.sessions[key];
+        let spending = &mut session.feedback_budget;
+        spending.refill(session.transport_sequence, now);
+        // It goes unread, but only what the peer itself has protected is counted: nobody can spend it for another.
+        if spending.is_spent() {
+            return Err(Discard::FeedbackFlood);
+        }
+        let transport = session.transport.as_mut().ok_or(Discard::NoKeys)?;
         let keys = transport.keys.as_mut().ok_or(Discard::NoKeys)?;
         let length = keys.receiver.unprotect_rtcp(datagram).map_err(rejected)?;
         transport.heard(now);
-        let mut rest = Rest {
-            nacked: MAX_NACKED,
-            statuses: MAX_STATUSES,
-        };
+        spending.spend(budget::DATAGRAM);
         for packet in rtcp::parse(&datagram[..length]) {
             let packet = packet.map_err(|_| Discard::Malformed)?;
-            if !rest.has_room_for(&packet) {
-                self.counters.discard(Discard::FeedbackFlood);
-                continue;
+            if !self.budget(key).spend(budget::PACKET) {
+                return Err(Discard::FeedbackFlood);
             }
-            self.handle_feedback(key, packet, &mut rest, now, outbox);
+            if let Err(reason) = self.handle_feedback(key, packet, now, outbox) {
+                self.counters.discard(reason);
+            }
             #[cfg(test)]
             crate::faults::trip(crate::faults::Point::Rtcp, &self.sessions[key].id);
         }
         Ok(())
     }
 
+    /// What the session may spend on its peer's feedback.
+    fn budget(&mut self, key: SessionKey) -> &mut FeedbackBudget {
+        &mut self.sessions[key].feedback_budget
+    }
+
+    /// # Errors
+    /// The peer says more than it can have to say; what was read before that counts.
     fn handle_feedback(
         &mut self,
         key: SessionKey,
         packet: Packet<'_>,
-        rest: &mut Rest,
         now: Instant,
         outbox: &mut Outbox,
-    ) {
+    ) -> Result<(), Discard> {
         match packet {
             Packet::SenderReport {
                 ssrc,
@@ -94,45 +82,61 @@ impl Engine {
                 reports,
                 ..
             } => {
-                self.handle_report_blocks(key, reports);
-                self.handle_sender_report(
-                    key,
-                    ssrc,
-                    SenderClock { ntp, rtp_timestamp },
-                    now,
-                    outbox,
-                );
+                self.handle_report_blocks(key, reports)?;
+                let clock = SenderClock { ntp, rtp_timestamp };
+                self.handle_sender_report(key, ssrc, clock, now, outbox)
             }
             Packet::ReceiverReport { reports, .. } => self.handle_report_blocks(key, reports),
             Packet::Nack {
                 media_ssrc,
                 entries,
-            } => {
-                if let Some(subscription) = self.media_stream(key, media_ssrc) {
-                    for lost in entries.take(rest.nacked) {
-                        rest.nacked -= 1;
-                        self.ask_repair(key, subscription, lost, now);
-                    }
-                    self.follow_up(key, FollowUp::Repairs);
-                }
-            }
+            } => self.handle_nack(key, media_ssrc, entries, now),
             Packet::Pli { media_ssrc } => self.want_key_frame(key, media_ssrc, now, outbox),
-            Packet::Fir { entries } => {
-                for (ssrc, _) in entries {
-                    self.want_key_frame(key, ssrc, now, outbox);
-                }
+            Packet::Fir { mut entries } => {
+                entries.try_for_each(|(ssrc, _)| self.want_key_frame(key, ssrc, now, outbox))
             }
             Packet::TransportFeedback(feedback) => {
-                rest.statuses -= usize::from(feedback.count());
+                let budget = self.budget(key);
+                if !budget.spend(budget::ESTIMATE) || !budget.spend_statuses(feedback.count()) {
+                    return Err(Discard::FeedbackFlood);
+                }
                 self.sessions[key].estimator.feedback(&feedback, now);
                 self.follow_up(key, FollowUp::Estimate);
+                Ok(())
             }
             Packet::Remb { bitrate } => {
+                self.spend(key, budget::ESTIMATE)?;
                 self.sessions[key].estimator.remb(bitrate);
                 self.follow_up(key, FollowUp::Estimate);
+                Ok(())
             }
-            Packet::Bye | Packet::Other { .. } => {}
+            Packet::Bye | Packet::Other { .. } => Ok(()),
         }
+    }
+
+    fn spend(&mut self, key: SessionKey, units: u32) -> Result<(), Discard> {
+        let is_within = self.budget(key).spend(units);
+        is_within.then_some(()).ok_or(Discard::FeedbackFlood)
+    }
+
+    fn handle_nack(
+        &mut self,
+        key: SessionKey,
+        ssrc: u32,
+        lost: rtcp::NackEntries<'_>,
+        now: Instant,
+    ) -> Result<(), Discard> {
+        let Some(subscription) = self.media_stream(key, ssrc) else {
+            return Ok(());
+        };
+        self.follow_up(key, FollowUp::Repairs);
+        for lost in lost {
+            if !self.budget(key).spend_nacked() {
+                return Err(Discard::FeedbackFlood);
+            }
+            self.ask_repair(key, subscription, lost, now);
+        }
+        Ok(())
     }
 
     /// The subscription whose media has that SSRC. Feedback on retransmissions says nothing about the media's numbers.
@@ -178,8 +182,13 @@ impl Engine {
     }
 
     /// A peer that reports on a stream has bound its SSRC to a mid.
-    fn handle_report_blocks(&mut self, key: SessionKey, reports: rtcp::ReportBlocks<'_>) {
+    fn handle_report_blocks(
+        &mut self,
+        key: SessionKey,
+        reports: rtcp::ReportBlocks<'_>,
+    ) -> Result<(), Discard> {
         for report in reports {
+            self.spend(key, budget::REPORT_BLOCK)?;
             if let Some(subscription) = self.media_stream(key, report.ssrc) {
                 let subscription = &mut self.subscriptions[subscription];
                 let publication = subscription.publication.map(|key| &self.publications[key]);
@@ -189,6 +198,7 @@ impl Engine {
                 subscription.reported(is_protected);
             }
         }
+        Ok(())
     }
 
     fn handle_sender_report(
@@ -198,33 +208,47 @@ impl Engine {
         clock: SenderClock,
         now: Instant,
         outbox: &mut Outbox,
-    ) {
-        let Some(stream) = self.sessions[key].incoming.get(&ssrc) else {
-            return;
+    ) -> Result<(), Discard> {
+        let session = &mut self.sessions[key];
+        let Some(stream) = session.incoming.get(&ssrc) else {
+            return Ok(());
         };
         let key = stream.encoding;
         let encoding = &mut self.encodings[key];
         if encoding.ssrc != Some(ssrc) {
-            return;
+            return Ok(());
         }
         if let Some(reception) = &mut encoding.reception {
             reception.sender_report(clock.ntp, now);
         }
         if !encoding.may_tell_clock(now) {
-            return;
+            return Ok(());
+        }
+        let units = encoding.subscriptions.len() / budget::REPORTED_PER_UNIT;
+        if !session.feedback_budget.spend(units as u32) {
+            return Err(Discard::FeedbackFlood);
         }
         self.forward_sender_report(key, clock, outbox);
         self.hand_over_clock(key, clock);
+        Ok(())
     }
 
-    fn want_key_frame(&mut self, key: SessionKey, ssrc: u32, now: Instant, outbox: &mut Outbox) {
+    fn want_key_frame(
+        &mut self,
+        key: SessionKey,
+        ssrc: u32,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> Result<(), Discard> {
+        self.spend(key, budget::KEY_FRAME_REQUEST)?;
         let Some(subscription) = self.media_stream(key, ssrc) else {
-            return;
+            return Ok(());
         };
         let Some(key) = self.subscriptions[subscription].decoding() else {
-            return;
+            return Ok(());
         };
         self.encodings[key].key_frames.want(now, Urgency::Paced);
         self.encoding_due(key, now, outbox);
+        Ok(())
     }
 }

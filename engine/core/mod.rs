@@ -33,6 +33,7 @@ mod counters;
 mod due;
 mod encodings;
 mod extensions;
+mod feedback_budget;
 mod feedback_path;
 mod handover;
 mod incoming;
@@ -43,6 +44,7 @@ mod outlets;
 mod pacing;
 mod packet_path;
 mod padding;
+mod protection;
 mod redundancy;
 mod repairs;
 mod reports;
@@ -143,6 +145,8 @@ pub struct Engine {
     switched: Vec<SubscriptionKey>,
     /// Sessions whose peers gave feedback since the last `handle_timeout`, each once.
     told: Vec<SessionKey>,
+    /// `packets_protected` at that call.
+    protected_before: u64,
     /// For whom work is done that a panic would end.
     at_work: Option<SessionKey>,
     leaving: bool,
@@ -178,6 +182,7 @@ impl Engine {
             rotation: Rotation::default(),
             switched: Vec::new(),
             told: Vec::new(),
+            protected_before: 0,
             at_work: None,
             leaving: false,
         }

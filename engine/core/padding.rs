@@ -35,7 +35,7 @@ impl Engine {
         };
         for turn in 0..MAX_PADDING as u64 {
             let session = &mut self.sessions[key];
-            if session.estimator.padding(now) == 0 || session.pacer.credit() == 0 {
+            if session.estimator.padding(now) == 0 || !session.pacer.has_credit(now) {
                 return;
             }
             let sent = if is_sent {

@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use switchyard_net::prefetch;
 
 use super::channels::{DataTransport, Pending, Streams};
+use super::feedback_budget::FeedbackBudget;
 use super::feedback_path::FollowUp;
 use super::outbox::ChainHint;
 use super::outlets::Outlet;
@@ -164,8 +165,12 @@ pub struct Session {
     /// The estimate that was shared out last, in bit/s, and when to do it again.
     pub allocated: u64,
     pub allocate_at: Option<Instant>,
+    /// When that was done because the estimate had fallen.
+    pub fell_at: Option<Instant>,
     /// A video is paused for want of room.
     pub has_paused: bool,
+    /// What its peer's feedback may cost.
+    pub feedback_budget: FeedbackBudget,
     /// What its peer's feedback has made due.
     pub follow_up: Option<FollowUp>,
     /// SCTP, once the descriptions agreed on it.
@@ -210,7 +215,9 @@ impl Session {
             bandwidth_timer: None,
             allocated: 0,
             allocate_at: None,
+            fell_at: None,
             has_paused: false,
+            feedback_budget: FeedbackBudget::new(now),
             follow_up: None,
             data: None,
             channels: Vec::new(),

@@ -8,6 +8,7 @@ use super::cache::PacketCache;
 use super::key_frame::{KeyFrameRequests, Urgency};
 use super::layer_rates::LayerRates;
 use super::loss::Losses;
+use super::protection::ProtectionBudget;
 use super::publication::{Format, MediaKind};
 use super::reception::Reception;
 use crate::codec::layer::{Layer, Placement};
@@ -68,6 +69,7 @@ pub struct Encoding {
     pub losses: Losses,
     /// Of the current stream.
     pub reception: Option<Reception>,
+    protection: ProtectionBudget,
     clock_told: Option<Instant>,
     /// The SSRC of the current stream.
     pub ssrc: Option<u32>,
@@ -106,6 +108,7 @@ impl Encoding {
             key_frames: KeyFrameRequests::default(),
             losses: Losses::default(),
             reception: None,
+            protection: ProtectionBudget::default(),
             clock_told: None,
             ssrc: None,
             fir_sequence: 0,
@@ -226,6 +229,12 @@ impl Encoding {
         self.generation
     }
 
+    /// Whether the packet that came just now, which protects so many others, is made anew for subscribers.
+    pub fn may_protect(&mut self, named: u32) -> bool {
+        let reception = self.reception.as_ref();
+        reception.is_some_and(|reception| self.protection.take(named, reception.received()))
+    }
+
     /// Whether a sender report is passed on now.
     pub fn may_tell_clock(&mut self, now: Instant) -> bool {
         let told = self.clock_told;
@@ -247,6 +256,7 @@ impl Encoding {
     fn begin_stream(&mut self, ssrc: u32) {
         self.ssrc = Some(ssrc);
         self.reception = None;
+        self.protection = ProtectionBudget::default();
         self.losses = Losses::default();
         self.cache.clear();
         self.layers = LayerReader::default();

@@ -9,6 +9,7 @@ pub mod layer_rates;
 pub mod loss;
 pub mod mapping;
 pub mod numbering;
+pub mod protection;
 pub mod publication;
 pub mod reception;
 pub mod repeats;

@@ -58,6 +58,11 @@ impl Reception {
         self.highest
     }
 
+    /// How many packets came.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Counts a packet that is not a duplicate.
     pub fn count(&mut self, extended: u64, timestamp: u32, now: Instant) {
         self.received += 1;

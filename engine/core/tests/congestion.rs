@@ -1,5 +1,6 @@
 //! What a subscriber tells of its link, and what the engine makes of it.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -229,16 +230,19 @@ fn a_flood_of_key_frame_requests_does_not_reach_the_publisher() {
     assert!(asked.iter().all(|&ssrc| ssrc == 1000), "{asked:?}");
 }
 
-/// A subscriber that asks for the whole cache again and again makes the engine send less than twice what it would.
+/// A subscriber that asks for all that it got lately again and again makes the engine send less than twice what it would, in
+/// any second, though it has asked for nothing for a while.
 #[test]
 fn a_flood_of_nacks_for_everything_is_not_amplified() {
     let mut call = Call::new(true);
-    call.run(Duration::from_secs(2), true);
-    for _ in 0..60 {
+    call.run(Duration::from_secs(6), true);
+    let mut got = VecDeque::new();
+    for _ in 0..120 {
+        got.push_back((call.media, call.repeated));
         call.frame();
         for _ in 0..10 {
-            let first = call.last_sequence.wrapping_sub(500);
-            let all: Vec<u16> = (0..=500).map(|at| first.wrapping_add(at)).collect();
+            let first = call.last_sequence.wrapping_sub(200);
+            let all: Vec<u16> = (0..=200).map(|at| first.wrapping_add(at)).collect();
             call.lab.send_rtcp(call.subscriber, |packet| {
                 for _ in 0..5 {
                     rtcp::push_nack(packet, 1, SUBSCRIBER_SSRC, &all);
@@ -246,12 +250,14 @@ fn a_flood_of_nacks_for_everything_is_not_amplified() {
             });
         }
         call.take();
+        if got.len() > 30
+            && let Some((media, repeated)) = got.pop_front()
+        {
+            let (media, repeated) = (call.media - media, call.repeated - repeated);
+            assert!(repeated < media, "{repeated} beside {media} in a second");
+        }
     }
-    let (media, repeated) = (call.media, call.repeated);
-    assert!(call.lab.counter("packets_retransmitted") > 100);
-    assert!(repeated <= media + 32 * 1024, "{repeated} of {media}");
-    let amplified = (media + repeated - 32 * 1024) as f64 / media as f64;
-    assert!(amplified < 2.0, "{amplified}");
+    assert!(call.lab.counter("packets_retransmitted") > 50);
 }
 
 /// However much a peer tells within a receive batch, its session's budgets and repairs are looked at once, behind it.

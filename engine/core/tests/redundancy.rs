@@ -500,3 +500,53 @@ fn protection_alone_begins_no_stream_and_is_no_picture() {
     let none = PictureNumbers::default();
     assert_eq!(picture_numbers(Codec::UlpFec, &got[1].payload[1..]), none);
 }
+
+/// Rebuilding a packet that names 48 others costs as much as sending dozens, for each viewer.
+#[test]
+fn protection_alone_is_made_for_nobody_and_does_not_hold_up_the_picture() {
+    let mut call = call();
+    let with = join(&mut call, "with", true, true);
+    call.send_picture(true, 900);
+    (1..48).for_each(|_| call.send_picture(false, 100));
+    let fec = call.fec(48);
+    for _ in 0..2000 {
+        call.send(&fec);
+    }
+    call.send_picture(false, 300);
+    let got = call.lab.received(with);
+    assert_eq!(got.last().unwrap().payload[1..], call.sent[48][12..]);
+    assert_eq!(numbers(&got), (0..got.len() as u16).collect::<Vec<_>>());
+    let protection = got.iter().filter(|one| one.payload[0] == TAKEN_ULPFEC);
+    assert!((1..=6).contains(&protection.count()));
+    let rebuilt = call.lab.counter("packets_protected");
+    assert!(rebuilt <= 6 * 48, "{rebuilt} for 48 packets of media");
+    assert!(call.lab.counter("discarded_protection_flood") >= 1994);
+}
+
+/// What viewers of a large room cost is bounded for each batch of packets that came together.
+#[test]
+fn a_busy_worker_makes_protection_for_the_first_viewers_only() {
+    const VIEWERS: [&str; 24] = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r",
+        "s", "t", "u", "v", "w", "x",
+    ];
+    let mut call = call();
+    let viewers = VIEWERS.map(|name| join(&mut call, name, true, true));
+    call.send_picture(true, 900);
+    (1..96).for_each(|_| call.send_picture(false, 40));
+    let fec = call.fec(48);
+    let batch: Vec<_> = (0..12).map(|_| call.protect(&fec)).collect();
+    let source = call.lab.address(call.publisher);
+    for packet in &batch {
+        call.lab.hand_over(source, packet);
+    }
+    call.lab.settle();
+    let rebuilt = call.lab.counter("packets_protected");
+    assert!((9_000..=10_048).contains(&rebuilt), "{rebuilt}");
+    call.send_picture(false, 300);
+    for viewer in viewers {
+        let got = call.lab.received(viewer);
+        assert_eq!(numbers(&got), (0..got.len() as u16).collect::<Vec<_>>());
+        assert_eq!(got.last().unwrap().payload[1..], call.sent[96][12..]);
+    }
+}

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::super::congestion::Call;
-use super::super::peer::{SUBSCRIBER_SSRC, Traffic};
+use super::super::peer::{self, Laboratory, SUBSCRIBER_SSRC, Traffic};
 use super::{Bystanders, assert_bounded, assert_paced};
+use crate::codec::Codec;
+use crate::link::proto;
 use crate::wire::rtcp;
 
 /// An estimate in bit/s as REMB has it, for these SSRCs (draft-alvestrand-rmcat-remb-03 section 2.2).
@@ -132,4 +134,166 @@ fn arrivals_that_are_too_good_to_be_true_make_no_more_than_the_media() {
             push_arrivals(packet, last.wrapping_sub(100), 101, 0x0080_0000 - frame);
         });
     });
+}
+
+/// Writes the packets of a datagram.
+type Write<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+/// What a viewer's flood made the engine do, beside a publisher's 100 packets.
+struct Flooded {
+    sent: u64,
+    flooded: u64,
+    discarded: u64,
+    looked_for: u64,
+}
+
+/// 10 Mbit/s of a datagram for a second.
+fn flood(write: impl Fn(&mut Vec<u8>)) -> Flooded {
+    let mut lab = Laboratory::new();
+    let (publisher, viewer) = lab.call(Codec::Opus);
+    let mut bystanders = Bystanders::join(&mut lab);
+    for sequence in 1..=100_u16 {
+        lab.send_media(publisher, sequence, u32::from(sequence) * 960, b"sound");
+    }
+    let size = {
+        let mut packet = Vec::new();
+        rtcp::push_receiver_report(&mut packet, 1, &[]);
+        write(&mut packet);
+        lab.protect_rtcp(viewer, packet).len()
+    };
+    let flooded = 10_000_000 / 8 / size as u64;
+    let before = lab.counter("packets_forwarded");
+    for tick in 0..100 {
+        for _ in 0..flooded / 100 {
+            lab.send_rtcp(viewer, &write);
+        }
+        lab.advance(Duration::from_millis(10));
+        if tick % 2 == 0 {
+            bystanders.speak(&mut lab);
+        }
+    }
+    assert_eq!(
+        lab.counter("packets_forwarded") - before,
+        50,
+        "others go on"
+    );
+    assert_bounded(&lab);
+    Flooded {
+        sent: 100,
+        flooded: flooded / 100 * 100,
+        discarded: lab.counter("discarded_feedback_flood"),
+        looked_for: ["packets_retransmitted", "packets_asked_in_vain"]
+            .map(|name| lab.counter(name))
+            .iter()
+            .sum(),
+    }
+}
+
+#[test]
+fn statuses_are_read_of_few_more_packets_than_were_sent() {
+    let run = |packet: &mut Vec<u8>| {
+        for base in [0, 8191] {
+            let mut body = vec![0x8f, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0];
+            body.extend_from_slice(&u16::to_be_bytes(base));
+            // Lost all of them: a run of 8,191 takes two bytes.
+            body.extend_from_slice(&[0x1f, 0xff, 0, 0, 1, 0, 0x1f, 0xff, 0, 0]);
+            packet.extend_from_slice(&body);
+        }
+    };
+    let flooded = flood(run);
+    assert!(flooded.discarded >= flooded.flooded, "none is read");
+    // As many as were sent are read, also again and again, but not for ever.
+    let few = |packet: &mut Vec<u8>| push_arrivals(packet, 0, 100, 1);
+    let flooded = flood(few);
+    let read = (flooded.flooded - flooded.discarded) * 100;
+    assert!(read <= 4 * flooded.sent, "{read} statuses");
+    assert!(read >= flooded.sent);
+}
+
+#[test]
+fn packets_are_looked_for_no_more_than_twice_as_often_as_they_were_sent() {
+    let lost: Vec<u16> = (0..510).map(|number| number * 17).collect();
+    let flooded = flood(|packet| rtcp::push_nack(packet, 1, SUBSCRIBER_SSRC, &lost));
+    // Retransmissions are sent, too.
+    let most = 2 * flooded.sent + 32;
+    assert!(flooded.looked_for <= most, "{}", flooded.looked_for);
+    assert!(flooded.discarded >= flooded.flooded - 4);
+}
+
+#[test]
+fn reports_and_requests_are_read_within_a_budget_of_time() {
+    let report = rtcp::ReportBlock {
+        ssrc: SUBSCRIBER_SSRC,
+        ..Default::default()
+    };
+    let kinds: [Write<'_>; 4] = [
+        &|packet| rtcp::push_receiver_report(packet, 1, &[report; 31]),
+        &|packet| (0..90).for_each(|_| rtcp::push_pli(packet, 1, SUBSCRIBER_SSRC)),
+        &|packet| (0..50).for_each(|at| push_remb(packet, 1_000_000 - at * 50, &[])),
+        &|packet| (0..140).for_each(|_| rtcp::push_receiver_report(packet, 1, &[])),
+    ];
+    // Units of work of each datagram.
+    for (write, units) in kinds.into_iter().zip([31, 90 * 8, 50 * 8, 140]) {
+        let flooded = flood(write);
+        let read = flooded.flooded.saturating_sub(flooded.discarded) * units;
+        assert!(read <= 20_000, "{read} units");
+        assert!(flooded.discarded > 0);
+    }
+}
+
+/// Half of the packets come late or not at all, and the peer tells all that it knows each 50 ms.
+#[test]
+fn honest_feedback_of_a_large_meeting_is_read_whole() {
+    const OTHERS: u32 = 98;
+    let mut lab = Laboratory::new();
+    let publisher = lab.join("publisher", |table| {
+        table.publications.push(peer::publication(Codec::Opus));
+    });
+    let viewer = lab.join("viewer", |table| {
+        let subscriptions = (0..OTHERS).map(|at| proto::Subscription {
+            subscription_id: at + 1,
+            mid: at.to_string(),
+            ssrc: SUBSCRIBER_SSRC + at,
+            rtx_ssrc: Some(50_000 + at),
+            ..peer::subscription()
+        });
+        table.subscriptions = subscriptions.collect();
+    });
+    let mut sequence = 0;
+    for round in 0..100_u32 {
+        for _ in 0..3 {
+            sequence += 1;
+            lab.send_media(publisher, sequence, u32::from(sequence) * 960, b"sound");
+            lab.advance(Duration::from_millis(16));
+        }
+        lab.received(viewer);
+        let last = lab
+            .engine
+            .sessions
+            .values()
+            .map(|one| one.transport_sequence)
+            .max();
+        let base = last.unwrap_or(0).wrapping_sub(600);
+        if round > 2 {
+            lab.send_rtcp(viewer, |packet| push_arrivals(packet, base, 600, round));
+        }
+        for ssrc in (SUBSCRIBER_SSRC..).take(OTHERS as usize) {
+            if round % 20 == ssrc % 20 {
+                let report = rtcp::ReportBlock {
+                    ssrc,
+                    ..Default::default()
+                };
+                lab.send_rtcp(viewer, |packet| {
+                    rtcp::push_receiver_report(packet, 1, &[report]);
+                    rtcp::push_pli(packet, 1, ssrc);
+                });
+            }
+            lab.send_rtcp(viewer, |packet| {
+                rtcp::push_nack(packet, 1, ssrc, &[sequence, sequence.wrapping_sub(1)]);
+            });
+        }
+        lab.check_again(publisher);
+        lab.check_again(viewer);
+    }
+    assert_eq!(lab.counter("discarded_feedback_flood"), 0);
 }
