@@ -31,6 +31,8 @@ Prints a line of JSON for each measurement.
   --search         find how many of the publishers can send before packets are lost or late,
                    then measure 10, 50 and 90 % of that
   --datachannels   instead: messages of one publisher to more and more subscribers, and some that stop reading
+  --hostile        instead: latency of this load alone, and while a session of somebody else sends 10 Mbit/s of the
+                   worst input, each kind by itself
   --meeting        instead: --subscribers participants, who publish audio, with --media video both, and pull
                    everybody else's, in one session each
   --idle N,N       instead: sessions that hold a track of a muted publisher, first so many, then so many
@@ -71,6 +73,7 @@ pub enum Arguments {
     Run(Plan),
     DataChannels(Plan),
     Meeting(Plan),
+    Hostile(Plan),
     Idle(Plan, Vec<usize>),
     Limit { seconds: u64 },
 }
@@ -92,6 +95,7 @@ pub fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--limit" => limit = true,
             "--offers" => offers = true,
             "--datachannels" => run = Arguments::DataChannels,
+            "--hostile" => run = Arguments::Hostile,
             "--meeting" => run = Arguments::Meeting,
             _ => {
                 let value = given.next().ok_or(format!("{name} needs a value"))?;

@@ -293,6 +293,17 @@ impl Endpoint {
         Ok(())
     }
 
+    /// The SSRC of the media that came last.
+    pub fn media_ssrc(&self) -> u32 {
+        self.media_ssrc
+    }
+
+    /// A check that the server takes.
+    pub fn check_message(&self) -> Vec<u8> {
+        let server = self.server.as_ref();
+        server.map_or_else(Vec::new, |server| server.check(&self.ufrag))
+    }
+
     /// Sends a protected packet.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
         match &self.server {

@@ -10,6 +10,7 @@ mod datachannels;
 mod endpoint;
 mod figures;
 mod growth;
+mod hostile;
 mod limit;
 mod load;
 mod measuring;
@@ -60,6 +61,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Arguments::Limit { seconds } => limit::run(*seconds),
         Arguments::DataChannels(plan) => datachannels::run(plan),
         Arguments::Meeting(plan) => growth::meeting(plan),
+        Arguments::Hostile(plan) => hostile::run(plan),
         Arguments::Idle(plan, sizes) => growth::idle(plan, sizes),
         Arguments::Run(plan) => {
             let mut crew = Crew::connect(plan)?;

@@ -7,7 +7,7 @@ import { buildAll } from './bench/build.mjs';
 import { carried } from './bench/figures.mjs';
 import { firstFrame } from './bench/first-frame.mjs';
 import { growth, idle } from './bench/growth.mjs';
-import { bareLimit, dataChannels, load } from './bench/load.mjs';
+import { bareLimit, dataChannels, hostile, load } from './bench/load.mjs';
 import { beside, summary } from './bench/peers/beside.mjs';
 import { profiler } from './bench/profiling.mjs';
 import { root, startServer } from './bench/server.mjs';
@@ -25,6 +25,8 @@ const usage = `usage: npm run bench -- [options]
   --mediasoup PATH  with --peers also mediasoup, from a package of it in PATH (\`npm pack mediasoup@3.15.8\`, unpacked)
   --peer NAME       only this one of them: pion, livekit, janus, mediasoup; again for another one
   --datachannels    messages to 1, 10, 100 and 500 subscribers, and what others get while some read nothing
+  --hostile         latency of four publishers with ten subscribers each, alone and while a session of somebody else sends
+                    10 Mbit/s of the worst input, each kind by itself
   --growth          1 to 1,000 subscribers, meetings of 10 to 50 with and without video, 10,000 idle sessions;
                     draws docs/pictures/growth-*.svg
   --idle N          the idle sessions of these alone, so many; \`1000,4000\` for more and more of them
@@ -59,6 +61,7 @@ const { values } = parseArgs({
     peer: { type: 'string', multiple: true },
     mediasoup: { type: 'string' },
     datachannels: { type: 'boolean' },
+    hostile: { type: 'boolean' },
     growth: { type: 'boolean' },
     idle: { type: 'string' },
     engine: { type: 'string', multiple: true },
@@ -93,6 +96,7 @@ async function measure() {
     for (const engine of engines)
       for (const workers of values.workers ?? [undefined]) servers.push(await startServer(engine, workers));
     if (values['first-frame']) return await firstFrame(servers);
+    if (values.hostile) return await hostileByTurns(servers);
     if (values.datachannels) return await dataChannels(servers[0], values.seconds);
     const variants = servers.flatMap((server) =>
       (values.congestion ?? [undefined]).flatMap((congestion) =>
@@ -119,6 +123,13 @@ async function measure() {
   } finally {
     for (const server of servers) await server.stop();
   }
+}
+
+/** One server after another. */
+async function hostileByTurns(servers) {
+  const rows = [];
+  for (const server of servers) rows.push(...(await hostile(server, values, loadOptions)));
+  return rows;
 }
 
 /** Each measurement on a server of its own. */

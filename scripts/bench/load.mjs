@@ -33,6 +33,18 @@ export async function dataChannels(server, seconds = '5') {
   return rows.map((row) => ({ server: server.name, ...row }));
 }
 
+/** Latency of a small load alone, and while a session sends the worst that it can. */
+export async function hostile(server, values, names) {
+  const given = { publishers: '4', subscribers: '10', bits: '500000', seconds: '5', ...values };
+  const options = names.filter((name) => name !== 'threads' && given[name] !== undefined);
+  const rows = await generate(server.name, [
+    ...target(server),
+    '--hostile',
+    ...options.flatMap((name) => [`--${name}`, given[name]]),
+  ]);
+  return rows.map((row) => ({ server: server.name, ...row }));
+}
+
 /** How fast this machine encrypts and sends, for each number of datagrams that leave together. */
 export async function bareLimit(seconds = '5') {
   const rows = await generate('bare limit', ['--limit', '--seconds', seconds]);
