@@ -8,7 +8,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cluster: [],
   config: [],
   sdp: [],
-  observe: ['config'],
+  observe: [],
   processes: ['observe'],
   'engine-link': ['config', 'observe', 'processes'],
   // Of the engine only the words of its contract.

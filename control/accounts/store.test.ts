@@ -125,26 +125,29 @@ test.each([
   ['damaged', '['],
   ['of another form', '[]'],
   ['gone', undefined],
-])('while the file is %s the last good content counts, and it is told once', async (_, content) => {
-  const path = join(dataDir, 'apps.json');
-  const told: string[] = [];
-  const store = await start({ onDamage: (error) => told.push(error.message) });
-  const { appSecret = '' } = store.made;
-  const good = await file();
-  if (content === undefined) await rm(path);
-  else await writeFile(path, content);
-  for (let time = 0; time < 3; time++) expect(store.apps.check(store.firstAppId, appSecret)).toBe('ok');
-  expect(store.readable()).toBe(false);
-  expect(told).toEqual([expect.stringContaining(`${path} cannot be used`)]);
-  if (content !== undefined) {
-    await expect(store.apps.create('one more')).rejects.toThrow('cannot be used');
-    expect(await file()).toBe(content);
-    await writeFile(path, good);
-  }
-  await store.apps.create('one more');
-  expect(store.readable()).toBe(true);
-  expect((await start()).apps.list()).toHaveLength(2);
-});
+])(
+  'while the file is %s the last good content stays in force, and the damage is reported once',
+  async (_, content) => {
+    const path = join(dataDir, 'apps.json');
+    const told: string[] = [];
+    const store = await start({ onDamage: (error) => told.push(error.message) });
+    const { appSecret = '' } = store.made;
+    const good = await file();
+    if (content === undefined) await rm(path);
+    else await writeFile(path, content);
+    for (let time = 0; time < 3; time++) expect(store.apps.check(store.firstAppId, appSecret)).toBe('ok');
+    expect(store.readable()).toBe(false);
+    expect(told).toEqual([expect.stringContaining(`${path} cannot be used`)]);
+    if (content !== undefined) {
+      await expect(store.apps.create('one more')).rejects.toThrow('cannot be used');
+      expect(await file()).toBe(content);
+      await writeFile(path, good);
+    }
+    await store.apps.create('one more');
+    expect(store.readable()).toBe(true);
+    expect((await start()).apps.list()).toHaveLength(2);
+  },
+);
 
 test('what a killed writer left neither delays a change nor stays', async () => {
   await writeFile(join(dataDir, 'apps.json.tmp'), '{"half":');

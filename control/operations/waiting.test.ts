@@ -347,7 +347,7 @@ test('a session that would hold too much is refused and stays as it is; closing 
   expect(closing.tracks).toMatchObject([{ mid: '0' }]);
 });
 
-test('apps have so many sessions at a time, and all together', async () => {
+test('the sessions of one app and of all apps are limited', async () => {
   const few = openSessions(() => engine, clock, silent, undefined, undefined, undefined, undefined, {
     perApp: 2,
     inAll: 3,

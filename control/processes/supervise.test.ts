@@ -99,7 +99,7 @@ test('a failure while a program is adopted closes the link, and no two recoverie
   supervision?.detach();
   adopted = [];
   const failing = keep(async () => {
-    if (failures-- > 0) throw new Error('a bug in what is told');
+    if (failures-- > 0) throw new Error('a bug in a handler');
   });
   await failing.startOrRetry();
   await eventually(() => expect(used).toBeDefined());

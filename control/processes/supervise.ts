@@ -56,7 +56,7 @@ const TIMING: Timing = {
 };
 const START_INTERVAL_MS = 50;
 const END_INTERVAL_MS = 20;
-/** After so many silences in a row a program is killed: nobody can command its calls or relays. */
+/** Unanswered heartbeats in a row after which a program is killed: nobody can command its calls or relays. */
 const MAX_SILENCES = 3;
 
 export interface Supervision {

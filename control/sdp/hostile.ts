@@ -6,7 +6,7 @@ const TRANSPORT =
   `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => 'AB').join(':')}\r\n`;
 const mediaLine = (formats: string, kind = 'video'): string => `m=${kind} 9 UDP/TLS/RTP/SAVPF ${formats}\r\n`;
 
-/** Each by its name, with at most so many bytes and lines. */
+/** Each description with its name. None has more than `bytes` bytes and `lines` lines. */
 export function hostileDescriptions(bytes: number, lines: number): [name: string, text: string][] {
   const fill = (head: string, line: (at: number) => string): string => {
     const parts = [head];

@@ -290,7 +290,7 @@ export function openSession(first: SessionState, parts: SessionParts): Session {
       wait(Math.min(ms, limits.waitForTransportMs), channels.connected),
     adopt(state) {
       // The queue stays, and what it has still to do decides on this state.
-      if (JSON.stringify(state) !== JSON.stringify(current)) current = state;
+      current = state;
       publications.clear();
       expectAnswer();
     },

@@ -41,7 +41,7 @@ export function superviseTurn(options: TurnSupervisorOptions): TurnSupervisor {
 
   async function tellMediaTo(server: TurnLink): Promise<void> {
     const addresses = media();
-    // While the engine is away the server keeps what it knows. It is told when the engine is back.
+    // While the engine is away the server keeps what it knows. Control sends the new addresses when the engine is back.
     if (addresses !== undefined) await server.ask(`media ${addresses.join(' ')}`.trim());
   }
 
@@ -58,7 +58,7 @@ export function superviseTurn(options: TurnSupervisorOptions): TurnSupervisor {
       return false;
     },
     async adopt(opened) {
-      // From now on each revocation is told. What was stored before is in the file.
+      // From now on control sends each revocation. What was stored before is in the file.
       link = opened;
       await opened.ask('revocations');
       await tellMediaTo(opened);

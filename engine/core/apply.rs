@@ -94,16 +94,14 @@ impl Engine {
         };
         let mut begun = 0;
         for wanted in &table.subscriptions {
-            let goes_on = session.subscriptions.iter().any(|&key| {
-                let settings = &self.subscriptions[key].settings;
-                settings.continues_as(wanted) && settings.rtx_ssrc == wanted.rtx_ssrc
-            });
-            let goes_on_without_rtx = session
+            let mut had = session
                 .subscriptions
                 .iter()
-                .any(|&key| self.subscriptions[key].settings.continues_as(wanted));
-            let media = Some(wanted.ssrc).filter(|_| !goes_on_without_rtx);
-            let rtx = wanted.rtx_ssrc.filter(|_| !goes_on);
+                .map(|&key| &self.subscriptions[key].settings);
+            let continued = had.find(|settings| settings.continues_as(wanted));
+            let media = Some(wanted.ssrc).filter(|_| continued.is_none());
+            let had_rtx = continued.and_then(|settings| settings.rtx_ssrc);
+            let rtx = wanted.rtx_ssrc.filter(|&ssrc| Some(ssrc) != had_rtx);
             for ssrc in [media, rtx].into_iter().flatten() {
                 if session.used_ssrcs.contains(&ssrc) {
                     return Err(format!("SSRC {ssrc} was used before under the same keys"));

@@ -64,7 +64,7 @@ impl FeedbackBudget {
         self.work == 0
     }
 
-    /// Takes so many units. The last of them may be too few for what is done.
+    /// Takes units from the budget. Work is done whole even where fewer units than it costs are left.
     pub fn spend(&mut self, units: u32) -> bool {
         let has_some = self.work > 0;
         self.work = self.work.saturating_sub(units);

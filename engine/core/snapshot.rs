@@ -1,4 +1,4 @@
-//! What a control that attaches is told of all sessions: in pieces, between which packets go on.
+//! The snapshot of all sessions for a control that attaches. It goes in pieces, and the worker forwards packets between them.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::{Engine, SessionKey};
 use crate::link::proto;
 use crate::transport::TransportState;
 
-/// What a piece may have: a session more than so many bytes, and so many sessions.
+/// The bounds of a piece. The session that passes the bound in bytes still belongs to the piece.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECE_SESSIONS: usize = 64;
 

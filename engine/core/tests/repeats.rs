@@ -14,6 +14,22 @@ const EXTENSIONS: [proto::HeaderExtensionKind; 3] = [
     proto::HeaderExtensionKind::TransportWideCc,
 ];
 
+fn without_rtx() -> proto::Subscription {
+    let mut subscription = peer::subscription();
+    subscription.rtx_ssrc = None;
+    subscription.formats[0].rtx_payload_type = None;
+    subscription
+}
+
+/// Asks for a packet by NACK; gives the datagrams that come of it.
+fn ask(lab: &mut Laboratory, subscriber: usize, number: u16) -> Vec<Vec<u8>> {
+    let mut nack = Vec::new();
+    rtcp::push_receiver_report(&mut nack, 1, &[]);
+    rtcp::push_nack(&mut nack, 1, SUBSCRIBER_SSRC, &[number]);
+    let nack = lab.protect_rtcp(subscriber, nack);
+    lab.deliver_and_lose(subscriber, &nack)
+}
+
 /// A nonce of AES-GCM must not protect two different packets, headers included.
 #[test]
 fn a_repeat_without_rtx_is_the_same_to_the_byte() {
@@ -22,10 +38,7 @@ fn a_repeat_without_rtx_is_the_same_to_the_byte() {
         table.publications.push(peer::publication(Codec::Vp8));
     });
     let subscriber = lab.join("subscriber", |table| {
-        let mut subscription = peer::subscription();
-        subscription.rtx_ssrc = None;
-        subscription.formats[0].rtx_payload_type = None;
-        table.subscriptions.push(subscription);
+        table.subscriptions.push(without_rtx());
         let extensions = (1..)
             .zip(EXTENSIONS)
             .map(|(id, kind)| proto::HeaderExtension {
@@ -36,15 +49,8 @@ fn a_repeat_without_rtx_is_the_same_to_the_byte() {
     });
     lab.send_media(publisher, 1, 0, VP8_KEY);
     let first = lab.received(subscriber)[0].sequence_number;
-    let ask = |lab: &mut Laboratory, number: u16| {
-        let mut nack = Vec::new();
-        rtcp::push_receiver_report(&mut nack, 1, &[]);
-        rtcp::push_nack(&mut nack, 1, SUBSCRIBER_SSRC, &[number]);
-        let nack = lab.protect_rtcp(subscriber, nack);
-        lab.deliver_and_lose(subscriber, &nack)
-    };
     // Nothing was kept before anybody asked.
-    assert!(ask(&mut lab, first).is_empty());
+    assert!(ask(&mut lab, subscriber, first).is_empty());
     let media = lab.protect_media(publisher, 2, 3000, VP8_DELTA);
     let sent = lab.deliver_and_lose(publisher, &media);
     assert_eq!(sent.len(), 1);
@@ -57,7 +63,7 @@ fn a_repeat_without_rtx_is_the_same_to_the_byte() {
         rtcp::push_receiver_report(packet, 1, &[report]);
     });
     lab.advance(Duration::from_millis(100));
-    assert_eq!(ask(&mut lab, first + 1), sent);
+    assert_eq!(ask(&mut lab, subscriber, first + 1), sent);
 }
 
 /// What is older than all that is kept may have been sent before, under a number that must not be used for anything else.
@@ -91,22 +97,12 @@ fn a_packet_from_before_a_change_of_the_publishers_extensions_is_not_repeated_ot
         table.transport.as_mut().unwrap().header_extensions = vec![level(LEVEL)];
     });
     let subscriber = lab.join("subscriber", |table| {
-        let mut subscription = peer::subscription();
-        subscription.rtx_ssrc = None;
-        subscription.formats[0].rtx_payload_type = None;
-        table.subscriptions.push(subscription);
+        table.subscriptions.push(without_rtx());
         table.transport.as_mut().unwrap().header_extensions = vec![level(7)];
     });
-    let ask = |lab: &mut Laboratory, number: u16| {
-        let mut nack = Vec::new();
-        rtcp::push_receiver_report(&mut nack, 1, &[]);
-        rtcp::push_nack(&mut nack, 1, SUBSCRIBER_SSRC, &[number]);
-        let nack = lab.protect_rtcp(subscriber, nack);
-        lab.deliver_and_lose(subscriber, &nack)
-    };
     lab.send_media(publisher, 1, 0, b"sound");
     let first = lab.received(subscriber)[0].sequence_number;
-    assert!(ask(&mut lab, first).is_empty(), "memory begins");
+    assert!(ask(&mut lab, subscriber, first).is_empty(), "memory begins");
     let packet = lab.protect_stream(
         publisher,
         PUBLISHER_SSRC,
@@ -116,11 +112,11 @@ fn a_packet_from_before_a_change_of_the_publishers_extensions_is_not_repeated_ot
         b"more",
     );
     let sent = lab.deliver_and_lose(publisher, &packet);
-    assert_eq!(ask(&mut lab, first + 1), sent);
+    assert_eq!(ask(&mut lab, subscriber, first + 1), sent);
     let mut table = lab.table(publisher);
     table.transport.as_mut().unwrap().header_extensions.clear();
     lab.request(peer::apply(table)).unwrap();
-    assert!(ask(&mut lab, first + 1).is_empty());
+    assert!(ask(&mut lab, subscriber, first + 1).is_empty());
 }
 
 #[test]
@@ -212,23 +208,13 @@ fn no_repeat_leaves_that_is_another_packet_since_header_extensions_changed() {
             table.transport.as_mut().unwrap().header_extensions = agreed(4, &LEVEL);
         });
         let subscriber = lab.join("subscriber", |table| {
-            let mut subscription = peer::subscription();
-            subscription.rtx_ssrc = None;
-            subscription.formats[0].rtx_payload_type = None;
-            table.subscriptions.push(subscription);
+            table.subscriptions.push(without_rtx());
             table.transport.as_mut().unwrap().header_extensions = agreed(7, &LEVEL);
         });
         lab.watch_nonces(subscriber);
-        let ask = |lab: &mut Laboratory, number: u16| {
-            let mut nack = Vec::new();
-            rtcp::push_receiver_report(&mut nack, 1, &[]);
-            rtcp::push_nack(&mut nack, 1, SUBSCRIBER_SSRC, &[number]);
-            let nack = lab.protect_rtcp(subscriber, nack);
-            lab.deliver_and_lose(subscriber, &nack)
-        };
         lab.send_media(publisher, 1, 960, b"sound");
         let first = lab.received(subscriber)[0].sequence_number;
-        assert!(ask(&mut lab, first).is_empty());
+        assert!(ask(&mut lab, subscriber, first).is_empty());
         let level: &[(u8, &[u8])] = &[(4, &[0x85])];
         let media = lab.protect_stream(publisher, PUBLISHER_SSRC, level, 2, 1920, b"sound");
         let sent = lab.deliver_and_lose(publisher, &media);
@@ -242,11 +228,14 @@ fn no_repeat_leaves_that_is_another_packet_since_header_extensions_changed() {
         let before = table.clone();
         table.transport.as_mut().unwrap().header_extensions = changed;
         lab.request(peer::apply(table)).unwrap();
-        assert!(ask(&mut lab, first + 1).is_empty(), "by the {changes}");
+        assert!(
+            ask(&mut lab, subscriber, first + 1).is_empty(),
+            "by the {changes}"
+        );
         // Nor does another one once they are as they were.
         lab.request(peer::apply(before)).unwrap();
         lab.advance(Duration::from_millis(100));
-        let again = ask(&mut lab, first + 1);
+        let again = ask(&mut lab, subscriber, first + 1);
         assert!(again.is_empty() || again == sent);
     }
 }
